@@ -17,9 +17,8 @@ from galcnn.viewers import explanation_figure, save_figure
 trained = load_model("model")
 cutout = load_cutout("sky/cutouts/sim7-000003.fits")
 prediction = predict(trained, [cutout], ids=["sim7-000003"])
-target = Target.of_class(prediction.best[0], trained.classes)
 methods = explainers_by_name(["all"])
-(maps,) = explain(trained, [cutout], explainers=methods, target=target, wrt="sigma", ids=["sim7-000003"])
+(maps,) = explain(trained, [cutout], explainers=methods, ids=["sim7-000003"])
 save_figure(explanation_figure([LayerStack(cutout, prediction, maps)]), "all-methods.png")
 for explanation in maps:
     error = "" if explanation.delta is None else f"error of the sum {explanation.delta:+.3f}"
@@ -37,6 +36,6 @@ inputs = keras.Input(images.shape[1:])
 x = keras.layers.Conv2D(8, 3, activation="relu")(inputs)
 network = keras.Model(inputs, keras.layers.Dense(2)(keras.layers.GlobalAveragePooling2D()(x)))
 margin = Target("second less first", (-1.0, 1.0))
-for method in (GuidedBackprop(), IntegratedGradients(n=16, baseline="sky")):
+for method in (GuidedBackprop(), IntegratedGradients(n=16)):
     print(method.name, method(network, seen[:5], margin).shape)
 print("wrote all-methods.png")

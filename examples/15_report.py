@@ -2,7 +2,6 @@
 
 from galcnn import load_model, read_catalog
 from galcnn.dataset import InputFiles
-from galcnn.explain import CAM, Saliency
 from galcnn.pipeline import ExplainSettings, explain_files, run_catalog
 from galcnn.report import Known, write_report
 
@@ -12,7 +11,7 @@ run_catalog("model", catalog, InputFiles.of(catalog), "run")
 names = catalog.ids[:8]
 files = InputFiles({name: f"sky/cutouts/{name}.fits" for name in names})
 out = {name: f"layers/{name}.fits" for name in names}
-for stack in explain_files(load_model("model"), files, ExplainSettings((Saliency(), CAM())), out=out):
+for stack in explain_files(load_model("model"), files, ExplainSettings(), out=out):
     print(stack if isinstance(stack, Exception) else (stack.id, stack.prediction.best[0]))
 
 # The catalog provides true classes and images of galaxies without maps; the model provides its card.

@@ -34,7 +34,7 @@ from galcnn.model import looked_at, prepare
 METHODS = [
     Saliency(),
     SmoothGrad(n=15),
-    IntegratedGradients(n=16),
+    IntegratedGradients(n=16, baseline="zero"),
     GuidedBackprop(),
     CAM(),
     GradCAM(),

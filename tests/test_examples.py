@@ -25,7 +25,7 @@ def test_the_numbered_examples_run_in_order(tmp_path):
         )
         assert done.returncode == 0, f"{script.name}: {done.stderr[-2000:]}"
     stack = LayerStack.read(tmp_path / "sim7-000003-layers.fits")
-    assert {e.method for e in stack.explanations} == {"saliency", "cam"}
+    assert {e.method for e in stack.explanations} == {"occlusion", "integrated_gradients", "cam"}
     assert (tmp_path / "spiral.png").exists()
     assert (tmp_path / "all-methods.png").exists()
     assert (tmp_path / "model" / "figures" / "worst.png").exists()

@@ -190,7 +190,7 @@ def test_one_image_or_many_in_any_form_gives_the_same_answer(trained, tmp_path):
             np.testing.assert_array_equal(galcnn.predict(trained, image).logits, expected, err_msg=name)
     for name, image in held(cutout, tmp_path).items():
         if name not in ("cube", "NDData"):
-            ((found,),) = galcnn.explain_cutouts(trained, image)
+            ((found,),) = galcnn.explain_cutouts(trained, image, explainers="saliency")
             np.testing.assert_array_equal(found.attribution, maps, err_msg=name)
     both = np.stack([cutout.flux, cutout.flux[:, ::-1]])
     assert galcnn.predict(trained, both).logits.shape == (2, 2)
@@ -252,10 +252,12 @@ def test_a_target_by_name_number_or_object_is_the_same(trained):
         for one in ("thin", 1, np.int64(1), target, ["thin", 1])
     ]
     assert all(row == rows[0] for row in rows)
-    ((margin,), _) = galcnn.explain_cutouts(trained, cutouts, target="thin-round")
+    ((margin, *_), _) = galcnn.explain_cutouts(trained, cutouts, target="thin-round")
     assert margin.target.weights == (-1.0, 1.0)
-    best = [row[0].target.name for row in galcnn.explain_cutouts(trained, cutouts)]
+    margins = [row[0].target for row in galcnn.explain_cutouts(trained, cutouts)]
+    best = [trained.classes[one.weights.index(1.0)] for one in margins]
     assert tuple(best) == galcnn.predict(trained, cutouts).best
+    assert {sum(one.weights) for one in margins} == {0.0}, "against the runner-up"
     for wrong, said in (
         ("oval", "a class among"),
         (2, "a class number from 0 to 1"),
@@ -302,15 +304,17 @@ def test_a_plain_model_and_an_array_are_explained(end):
     )
     same = plain_model(end)
     same.set_weights(logits.get_weights())
-    ends = explain(same, images, target=1, bands=("g", "r"))
+    ends = explain(same, images, explainers="saliency", target=1, bands=("g", "r"))
     for row, (found,) in zip(rows, ends, strict=True):
         np.testing.assert_allclose(found.attribution, row[0].attribution, rtol=1e-5, atol=1e-7)
         assert (found.bands, found.target.name) == (("g", "r"), "1")
         assert "at the end of the network is left out" in found.notes[0]
         assert row[0].notes == ()
-    ((one,),) = explain(logits, images[0], classes=classes)
-    assert one.target.name == classes[int(np.argmax(logits(images[:1])))]
-    ((of_cutout,),) = explain(logits, galcnn.Cutout(np.moveaxis(images[0], -1, 0), ("g", "r")), target=1)
+    ((one, *_),) = explain(logits, images[0], classes=classes)
+    first, second, _ = np.argsort(-np.asarray(logits(images[:1]))[0])
+    assert (one.method, one.target.name) == ("occlusion", f"{classes[first]}-{classes[second]}")
+    cutout = galcnn.Cutout(np.moveaxis(images[0], -1, 0), ("g", "r"))
+    ((of_cutout,),) = explain(logits, cutout, explainers="saliency", target=1)
     np.testing.assert_allclose(of_cutout.attribution, rows[0][0].attribution, rtol=1e-5, atol=1e-7)
 
 

@@ -49,6 +49,14 @@ from galcnn.cli import options
     show_default=True,
     help="Number of steps of gradient ascent.",
 )
+@click.option(
+    "--blur",
+    type=click.FloatRange(min=0),
+    metavar="X",
+    default=1.5,
+    show_default=True,
+    help="Smoothing of filter images and class models: sigma in pixels.",
+)
 @options.files
 @options.seed
 @options.device
@@ -67,6 +75,7 @@ def command(
     filters: int,
     stages: int,
     steps: int,
+    blur: float,
     render: str | None,
     seed: int,
     device: str,
@@ -97,7 +106,7 @@ def command(
         trained,
         galaxies_of(trained.card, catalog, columns=columns, folder=images),
         out,
-        settings=AtlasSettings(number, shown, filters, stages, steps, seed),
+        settings=AtlasSettings(number, shown, filters, stages, steps, blur, seed),
         images=images,
         reading=reading,
         progress=options.progress(quiet),

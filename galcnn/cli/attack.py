@@ -161,13 +161,8 @@ def _files(
         click.echo(line)
     click.echo(f"wrote {out}/attacks.ecsv and {len(set(table['id']))} files")
     if save:
-        from galcnn.layers.syntheses import first_syntheses
-        from galcnn.viewers import adversarial_figure, save_figure
-        from galcnn.viewers.plots.adversarial import MOST_ROWS
-
         made = {str(row["id"]): Path(out, row["file"]) for row in table}
-        save_figure(adversarial_figure(first_syntheses(made, MOST_ROWS), trained.classes), save)
-        click.echo(f"wrote {save}")
+        options.save_syntheses(made, save, classes=trained.classes)
 
 
 def _curve(

@@ -32,6 +32,7 @@ from galcnn.cli import options
 @click.option(
     "--out", required=True, metavar="DIR", help="Output folder for <id>-dream.fits; existing files are kept."
 )
+@options.save("Also draw the images, the dreams, their differences and ten times these.")
 @options.overwrite
 @options.seed
 @options.device
@@ -48,6 +49,7 @@ def command(
     catalog: str | None,
     one_galaxy: bool,
     out: str,
+    save: str | None,
     overwrite: bool,
     seed: int,
     device: str,
@@ -57,7 +59,7 @@ def command(
     """Amplify what a network layer sees in images (deep dream).
 
     \b
-    galcnn dream model galaxy.fits --layer conv3_1_activation --out dreams
+    galcnn dream model galaxy.fits --layer conv3_1_activation --out dreams --save dream.png
     galcnn dream model mosaic.fits --layer conv2_1 --channel 4 --out dreams
     galcnn dream model --catalog sky/catalog.ecsv --number 5 --layer conv3_1_activation --out dreams
 
@@ -66,6 +68,8 @@ def command(
     """
     options.check_galaxies(cutouts, catalog)
     options.check_folder(out, overwrite=overwrite)
+    if save is not None:
+        options.check_figure(save, inputs=cutouts, overwrite=overwrite)
     reading = options.reading(given)
     sources = options.paths_by_id(cutouts, one_galaxy=one_galaxy) if cutouts else {}
     from galcnn.cli.quiet import load_tensorflow
@@ -85,5 +89,9 @@ def command(
         files = InputFiles(sources, **reading)
     progress = options.progress(quiet)
     made = dream_files(trained, files, out, dream=dream, progress=progress, overwrite=overwrite)
+    written = {}
     for name, path in made:
+        written[name] = path
         click.echo(f"wrote {path} ({name})")
+    if save:
+        options.save_syntheses(written, save)

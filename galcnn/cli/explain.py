@@ -23,17 +23,17 @@ if TYPE_CHECKING:
     "methods",
     multiple=True,
     metavar="METHOD",
-    default=("saliency", "cam"),
-    show_default=True,
-    help="Method, see galcnn plugins, with settings after a colon; 'all' for all that work.",
+    help="Method, see galcnn plugins, with settings after a colon; 'all' for all that work.  [default: "
+    "occlusion, integrated_gradients and cam, if they work]",
 )
 @options.target
 @click.option(
     "--wrt",
-    type=click.Choice(["flux", "stretched", "sigma"]),
-    default="flux",
+    type=click.Choice(["stretched", "flux", "sigma"]),
+    default="stretched",
     show_default=True,
-    help="Take gradients with respect to flux, the stretched image, or flux in units of the noise.",
+    help="Take gradients with respect to the stretched image that the network sees, flux, or flux in units "
+    "of the noise.",
 )
 @click.option("--segmentation", is_flag=True, help="Add a segmentation map of the galaxy and its neighbours.")
 @options.or_catalog
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
         metavar="ORIGINAL",
         help="File from which the image was cut: a copy of it with the maps on its pixels goes to --out.",
     ),
-    click.option("--save", metavar="PNG", help="Also draw the images and their maps in one figure."),
+    click.option("--save", metavar="PNG", help="Draw the images and their maps; --out can then be left out."),
 )
 @options.overwrite
 @options.device
@@ -78,6 +78,7 @@ def command(
     """Explain predictions by maps, as layers of a FITS file.
 
     \b
+    galcnn explain model galaxy.fits --save maps.png
     galcnn explain model galaxy.fits --method saliency --method cam --target spiral --out layers.fits
     galcnn explain model *.fits --method smoothgrad:n=50,noise=sigma --wrt sigma --out explained/
     galcnn explain model --catalog sky/catalog.ecsv --number 20 --out explained/ --save maps.png
@@ -97,29 +98,30 @@ def command(
         options.check_figure(save, inputs=list(sources.values()), overwrite=overwrite)
         _check_number(len(sources))
     target_file = None if onto is None else _target_of(onto, sources, out, append, overwrite)
-    folder = None if onto is not None else _folder_of(out, None if catalog else len(sources))
+    written = onto is None and (out is not None or append or save is None)
+    folder = _folder_of(out, None if catalog else len(sources)) if written else None
     if catalog and folder is not None:
         options.check_folder(str(folder), overwrite=overwrite)
-    files = {} if catalog or onto is not None else _targets_on_disk(sources, out, folder, overwrite)
+    files = _targets_on_disk(sources, out, folder, overwrite) if written and not catalog else {}
     load_tensorflow(device=device)
     from galcnn.dataset import InputFiles
     from galcnn.explain import explainers_by_name
-    from galcnn.explain.registry import ALL
+    from galcnn.explain.registry import ALL, DEFAULT
     from galcnn.model import load_model
     from galcnn.pipeline import ExplainSettings, explain_files, working_methods
 
     trained = load_model(model).with_render(given["render"])
-    explainers = explainers_by_name(methods)
+    explainers = explainers_by_name(methods or DEFAULT)
     if catalog:
         galaxies = options.catalog_galaxies(trained.card, given | {"catalog": catalog})
         images = InputFiles.of(galaxies, given["folder"], **reading)
         if save is not None:
             _check_number(len(images))
-        files = _targets_on_disk(images.paths, out, folder, overwrite)
+        files = _targets_on_disk(images.paths, out, folder, overwrite) if written else {}
     else:
         images = InputFiles(sources, **reading)
     settings = ExplainSettings(tuple(explainers), target, wrt, segmentation)
-    if ALL in methods:
+    if not methods or ALL in methods:
         named = explainers_by_name([method for method in methods if method != ALL])
         settings, reasons = working_methods(trained, settings, files=images, named=named)
         for name, reason in reasons.items():
@@ -137,6 +139,7 @@ def command(
             files.pop(name, None)
             click.echo(f"not explained: {stack}", err=True)
             continue
+        _tell(stack)
         if save:  # otherwise a long run would keep all stacks in memory
             stacks.append(stack)
         if onto is not None and target_file is not None:
@@ -151,6 +154,18 @@ def command(
             click.echo(f"wrote {save}")
     if failed:
         raise ValueError(f"{failed} of {len(images)} images could not be explained, see above.")
+
+
+def _tell(stack: LayerStack) -> None:
+    """Print the score of a galaxy, and that of the baseline of integrated gradients."""
+    for one in stack.explanations:
+        if one.baseline_score is not None:
+            start = {"sky": "blank sky", "zero": "zero flux"}.get(
+                str(one.settings.get("baseline")), "baseline"
+            )
+            scores = f"{one.score:+.2f}, of {start} {one.baseline_score:+.2f} logits"
+            click.echo(f"{stack.id}: {one.target.name} {scores}")
+            return
 
 
 def _target_of(
@@ -200,7 +215,7 @@ def _check_number(n: int) -> None:
 def _folder_of(out: str | None, n: int | None) -> Path | None:
     """Return the output folder; None if --out is a layers file. `n` is None for a catalog."""
     if not out:
-        raise click.UsageError("Expected a layers file or a folder: --out.")
+        raise click.UsageError("Expected a layers file or a folder, --out, or a figure, --save.")
     path = Path(out)
     if path.is_dir() or out.endswith("/") or path.suffix == "":
         return path

@@ -49,7 +49,7 @@ _REPORT = (
     multiple=True,
     metavar="METHOD",
     help="Explanation method, see galcnn plugins, with settings after a colon; 'all' for all methods; may "
-    "be repeated.  [default: saliency, input_x_gradient, guided and cam; saliency with --retrain]",
+    "be repeated.  [default: those of galcnn explain; saliency with --retrain]",
 )
 @options.target
 @click.option(
@@ -206,11 +206,14 @@ def command(
         return
     from functools import partial
 
+    from astropy.table import QTable
+
     from galcnn.experiment import galaxies_of
     from galcnn.explain import explainers_by_name
+    from galcnn.explain.registry import DEFAULT
     from galcnn.faithfulness import FaithfulnessSettings, faithfulness_report, read_sample
     from galcnn.faithfulness.map_attacks import FragilitySettings
-    from galcnn.faithfulness.report import Models
+    from galcnn.faithfulness.report import Models, recommendation
 
     columns = options.chosen(image=image_column, class_=label, id=id_)
     drawn = galaxies_of(
@@ -240,7 +243,7 @@ def command(
         Models(trained, tuple(of_seeds), tuple(of_labels)),
         read_sample(trained, drawn, images=images, reading=reading, progress=progress),
         out,
-        explainers=explainers_by_name(methods or ("saliency", "input_x_gradient", "guided", "cam")),
+        explainers=explainers_by_name(methods or DEFAULT),
         settings=FaithfulnessSettings(
             target,
             imputation,
@@ -252,6 +255,8 @@ def command(
         progress=progress,
         overwrite=overwrite,
     )
+    ranking = QTable.read(Path(out) / "ranking.ecsv")
+    click.echo(recommendation(ranking).replace("**", ""))
     for name in dict.fromkeys(str(method) for method in table["method"]):
         verdicts = [str(row["verdict"]) for row in table if row["method"] == name]
         counts = ", ".join(f"{verdicts.count(word)} {word}" for word in dict.fromkeys(verdicts))

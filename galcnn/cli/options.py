@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,10 @@ class Command(click.Command):
     with few options has no sections. Numbers are shown as N or X.
     """
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        known = {word for one in self.params for word in one.opts}
+        return super().parse_args(ctx, [_usual(word, known) for word in args])
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         rows: dict[str, list[tuple[str, str]]] = {}
         for option in self.get_params(ctx):
@@ -67,6 +71,17 @@ class Command(click.Command):
         for heading in sorted(rows, key=lambda heading: place.get(heading, headings.index("Output") - 0.5)):
             with formatter.section(heading):
                 formatter.write_dl(rows[heading])
+
+
+#: Other words for an option, in commands that have it.
+_SYNONYMS = {"--figure": "--save", "--export": "--out"}
+
+
+def _usual(word: str, known: Collection[str]) -> str:
+    """Return a word of the command line with the usual name of the option."""
+    name, equals, value = word.partition("=")
+    usual = _SYNONYMS.get(name, name)
+    return f"{usual}{equals}{value}" if usual in known else word
 
 
 def _help_record(option: click.Option, ctx: click.Context) -> tuple[str, str] | None:
@@ -162,7 +177,8 @@ size: Decorator = click.option(
 target: Decorator = click.option(
     "--target",
     metavar="CLASS",
-    help="Class to explain, or CLASS-CLASS for a margin.  [default: the predicted class]",
+    help="Class to explain, or CLASS-CLASS for a margin.  [default: the predicted class against "
+    "the runner-up]",
 )
 prior: Decorator = click.option(
     "--prior",
@@ -594,6 +610,18 @@ def save_sheet(sheet: Any, path: str) -> None:
         name, why = next(iter(sheet.left_out.items()))
         click.echo(f"{len(sheet.left_out)} galaxies have no readable image, such as {name}: {why}", err=True)
     click.echo(f"wrote {path}: {len(sheet.ids)} galaxies")
+
+
+def save_syntheses(
+    files: Mapping[str, str | Path], path: str, *, classes: Sequence[str] | None = None
+) -> None:
+    """Draw the first attacks or dreams of some files, by id."""
+    from galcnn.layers.syntheses import first_syntheses
+    from galcnn.viewers import adversarial_figure, save_figure
+    from galcnn.viewers.plots.adversarial import MOST_ROWS
+
+    save_figure(adversarial_figure(first_syntheses(files, MOST_ROWS), classes), path)
+    click.echo(f"wrote {path}")
 
 
 def widths(catalog: Any, given: dict[str, Any], width: Any) -> Any:

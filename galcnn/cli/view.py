@@ -42,7 +42,7 @@ _OF_TABLES = (
 @options.strict
 @options.save("Draw to this file (PNG or PDF), without a viewer.")
 @click.option(
-    "--out", metavar="DIR", help="Write contours, regions, one FITS file per layer, PNG and ds9.sh."
+    "--out", metavar="DIR", help="Write a FITS file and a PNG per layer, contours, regions and ds9.sh."
 )
 @options.overwrite
 def command(
@@ -70,7 +70,8 @@ def command(
     galcnn view layers.fits                                            in a viewer that runs
     galcnn view layers.fits --save layers.png                          the galaxy and its maps
     galcnn view layers.fits --save cam.png --map cam                   one map with sky coordinates
-    galcnn view layers.fits --out view && sh view/ds9.sh               files for DS9, CARTA ...
+    galcnn view layers.fits --out view && sh view/ds9.sh               files for DS9, CARTA, and PNG
+    galcnn view dreams/*-dream.fits --save dreams.png                  dreams, attacks, class models
     galcnn view cutouts/*.fits --save sheet.png                        many galaxies side by side
     galcnn view a_g.fits a_r.fits a_i.fits --one-galaxy --save a.png   one galaxy in colour
     galcnn view classes.ecsv --images cutouts -n 20 --save sheet.png   the 20 least certain of a table

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, is_dataclass, replace
 from typing import Any
@@ -26,16 +27,17 @@ from galcnn.explain.explanation import (
     FromBaseline,
     Wrt,
 )
-from galcnn.explain.registry import explainers_by_name
+from galcnn.explain.registry import DEFAULT, explainers_by_name
 from galcnn.files.conversion import as_cutouts
 from galcnn.model import Target, TrainedModel, images_from, planes_from, prepare
 from galcnn.model.bundle import AnyModel, as_trained
 from galcnn.model.forward import check_images, outputs, working_dtype
 from galcnn.model.gradients import target_scores
-from galcnn.model.graph import network_layer
+from galcnn.model.graph import is_functional, network_layer
 from galcnn.model.inputs import FILL, channels_last, cutouts_like
 from galcnn.model.logits import ending_in_logits
-from galcnn.model.receptive import upright_grid
+from galcnn.model.preprocessing.fitting import unit_of
+from galcnn.model.receptive import looked_at, upright_grid
 from galcnn.model.target import AnyTarget, as_targets
 from galcnn.photometry.units import UNCALIBRATED
 from galcnn.transforms.grid import stacked_psfs
@@ -111,6 +113,20 @@ class Prepared:
         return outputs(self.trained.preprocessing, self.images)
 
     @functools.cached_property
+    def field(self) -> tuple[int, int, int, int] | None:
+        """Field of view of the network, see `Explanation.field`."""
+        if not is_functional(self.network):
+            return None
+        seen = looked_at(self.network, self.stretched.shape[1:3])
+        (y, x) = (np.flatnonzero(seen.any(axis=axis)) for axis in (1, 0))
+        return int(y[0]), int(y[-1]) + 1, int(x[0]), int(x[-1]) + 1
+
+    @property
+    def stretched_unit(self) -> str:
+        """Unit of `stretched` in words."""
+        return unit_of(self.trained.preprocessing)
+
+    @functools.cached_property
     def logits(self) -> Images:
         """Logits, shape (n, n_classes)."""
         if self.known_logits is not None:
@@ -140,7 +156,7 @@ def explain(
     model: AnyModel | keras.Model,
     images: Any,
     *,
-    explainers: AnyExplainers = "saliency",
+    explainers: AnyExplainers | None = None,
     target: AnyTarget | Sequence[AnyTarget] | None = None,
     wrt: Wrt | None = None,
     ids: Sequence[str] | None = None,
@@ -163,12 +179,14 @@ def explain(
         For a plain model, an array as `keras.Model.predict` takes it, shape (n, ny, nx, n_bands), or one
         image, shape (ny, nx, n_bands); or cutouts, whose noise, mask and PSF the methods may use. For a
         trained model, the images of `explain_cutouts`, where an array has the bands first.
-    explainers : str or Explainer, or sequence of them
-        Attribution methods, or their names, see `explainers_by_name`.
+    explainers : str or Explainer, or sequence of them, optional
+        Attribution methods, or their names, see `explainers_by_name`; by default occlusion, integrated
+        gradients from blank sky, and CAM. A default method that the network does not support, such as
+        CAM of a head that is not global average pooling and Dense, is left out with a warning.
     target : str, int or Target, or sequence of them, optional
         One target for all images, or one per image: class name, margin (``spiral-elliptical``), class
-        number or `Target`; by default the predicted class of each.
-    wrt : {"flux", "stretched", "sigma"}, optional
+        number or `Target`; by default the predicted class of each against the runner-up.
+    wrt : {"stretched", "flux", "sigma"}, optional
         See `explain_cutouts`. Of a plain model always ``"stretched"``: what the network sees.
     ids : sequence of str, optional
         Id of each image, the key of its random stream; by default its position.
@@ -198,7 +216,8 @@ def explain(
     >>> import keras, numpy as np
     >>> network = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(2)])
     >>> images = np.ones((1, 8, 8, 1), dtype=np.float32)
-    >>> ((found,),) = explain(network, images, target="spiral", classes=("elliptical", "spiral"))
+    >>> classes = ("elliptical", "spiral")
+    >>> ((found,),) = explain(network, images, explainers="saliency", target="spiral", classes=classes)
     >>> found.method, found.target.name, found.attribution.shape
     ('saliency', 'spiral', (1, 8, 8))
     """
@@ -231,7 +250,7 @@ def explain(
             )
         )
     return explain_cutouts(
-        model, images, explainers=explainers, target=target, wrt=wrt or "flux", ids=ids, fit=fit
+        model, images, explainers=explainers, target=target, wrt=wrt or "stretched", ids=ids, fit=fit
     )
 
 
@@ -239,9 +258,9 @@ def explain_cutouts(
     model: AnyModel,
     cutouts: Any,
     *,
-    explainers: AnyExplainers = "saliency",
+    explainers: AnyExplainers | None = None,
     target: AnyTarget | Sequence[AnyTarget] | None = None,
-    wrt: Wrt = "flux",
+    wrt: Wrt = "stretched",
     ids: Sequence[str] | None = None,
     fit: bool = False,
 ) -> list[tuple[Explanation, ...]]:
@@ -255,14 +274,17 @@ def explain_cutouts(
         One or more images of galaxies that `galcnn.model.prepare` accepts for the model: with its bands,
         shape, pixel scale and unit. An array has the model's bands first, shape (n_bands, ny, nx) or
         (n, n_bands, ny, nx), see `galcnn.files.as_cutout`.
-    explainers : str or Explainer, or sequence of them
-        Attribution methods, or their names, see `explainers_by_name`.
+    explainers : str or Explainer, or sequence of them, optional
+        Attribution methods, or their names, see `explainers_by_name`; by default occlusion, integrated
+        gradients from blank sky, and CAM. A default method that the network does not support, such as
+        CAM of a head that is not global average pooling and Dense, is left out with a warning.
     target : str, int or Target, or sequence of them, optional
         One target for all cutouts, or one per cutout: class name, margin (``spiral-elliptical``), class
-        number or `Target`; by default the predicted class of each.
-    wrt : {"flux", "stretched", "sigma"}
-        Quantity with respect to which the maps are computed: the flux of the cutout, the stretched
-        image that the network sees, or the noise (gradient with respect to flux times sigma).
+        number or `Target`; by default the predicted class of each against the runner-up.
+    wrt : {"stretched", "flux", "sigma"}
+        Quantity with respect to which the maps are computed: the stretched image that the network
+        sees, the flux of the cutout, or the noise (gradient with respect to flux times sigma). Behind
+        an asinh stretch, slopes in flux or per sigma are damped where the galaxy is bright.
         Methods of kind ``"amount"`` (occlusion, integrated gradients, input times gradient) treat
         ``"sigma"`` as ``"flux"``; CAM and Grad-CAM always use ``"stretched"``. The explanation
         records what was used.
@@ -307,7 +329,9 @@ def _names(ids: Sequence[str] | None, n: int) -> list[str]:
     return names
 
 
-def _explainers(explainers: AnyExplainers) -> list[Explainer]:
+def _explainers(explainers: AnyExplainers | None) -> list[Explainer] | None:
+    if explainers is None:
+        return None
     several = (
         explainers if isinstance(explainers, Sequence) and not isinstance(explainers, str) else [explainers]
     )
@@ -371,6 +395,10 @@ class _Plain(Prepared):
         bare = _Bare(plain, names)
         return cls(bare, tuple(own), array, context, note=ending.note)  # type: ignore[arg-type]
 
+    @property
+    def stretched_unit(self) -> str:
+        return "input value"
+
     @functools.cached_property
     def stretched(self) -> Images:
         return self.images
@@ -399,9 +427,9 @@ def _check_channels_last(network: keras.Model, images: npt.NDArray[Any]) -> None
 def explain_prepared(
     prepared: Prepared,
     *,
-    explainers: Sequence[Explainer],
+    explainers: Sequence[Explainer] | None = None,
     target: AnyTarget | Sequence[AnyTarget] | None = None,
-    wrt: Wrt = "flux",
+    wrt: Wrt = "stretched",
 ) -> list[tuple[Explanation, ...]]:
     """Compute attribution maps for prepared cutouts, like `explain_cutouts`."""
     if wrt not in WRT:
@@ -409,9 +437,19 @@ def explain_prepared(
     logits, classes = prepared.logits, prepared.classes
     chosen = as_targets(target, classes, len(logits))
     if chosen is None:
-        chosen = [Target.of_class(classes[i], classes) for i in np.argmax(logits, axis=1)]
+        chosen = [Target.of_prediction(row, classes) for row in logits]
     scores = np.sum(logits * np.array([one.weights for one in chosen]), axis=1)
-    columns = [_explained(prepared, explainer, chosen, scores, wrt) for explainer in explainers]
+    if explainers is not None:
+        columns = [_explained(prepared, explainer, chosen, scores, wrt) for explainer in explainers]
+        return [tuple(row) for row in zip(*columns, strict=True)]
+    columns = []
+    for explainer in explainers_by_name(DEFAULT):
+        try:
+            columns.append(_explained(prepared, explainer, chosen, scores, wrt))
+        except ValueError as error:  # for example no head for CAM
+            warnings.warn(f"without {explainer.name}: {error}", stacklevel=2)
+    if not columns:
+        raise ValueError(message("a network for one of the default methods", "Name a method.", tried=DEFAULT))
     return [tuple(row) for row in zip(*columns, strict=True)]
 
 
@@ -457,7 +495,7 @@ def _explained(
                 method=explainer.name,
                 target=target,
                 wrt=wrt,
-                unit=_per(cutout.unit) if explainer.kind == "slope" and wrt == "flux" else "",
+                unit=_per(wrt, cutout.unit, prepared) if explainer.kind == "slope" else "",
                 score=float(scores[i]),
                 settings=_settings(explainer),
                 baseline_score=starts[i],
@@ -465,13 +503,18 @@ def _explained(
                 network_layer=made_at,
                 kind=explainer.kind,
                 coarse=coarse[i],
+                field=prepared.field,
             )
         )
     return explanations
 
 
-def _per(unit: u.UnitBase) -> str:
-    """Return the inverse of a unit in FITS notation."""
+def _per(wrt: Wrt, unit: u.UnitBase, prepared: Prepared) -> str:
+    """Return the unit of a slope, see `Explanation.unit`."""
+    if wrt == "sigma":
+        return ""
+    if wrt == "stretched":
+        return f"({prepared.stretched_unit})-1"
     return f"{unit}-1" if isinstance(unit, u.NamedUnit) else str(unit**-1)
 
 

@@ -24,6 +24,20 @@ WRT: tuple[Wrt, ...] = ("stretched", "flux", "sigma")
 #: Meaning of the values of a map, see `Explainer`.
 Kind = Literal["slope", "amount", "features"]
 KINDS: tuple[Kind, ...] = ("slope", "amount", "features")
+#: Meaning of positive values by method, or else by kind.
+_MEANINGS = {
+    "occlusion": "Covering red pixels by {cover} lowers {score}; blue ones raise it.",
+    "integrated_gradients": "Share of each pixel in {score} = {value} instead of {start} for {cover}.",
+    "input_x_gradient": "Share of each pixel in {score} to first order, relative to an image of zeros.",
+    "guided": "Signals of {score} that ReLUs pass back where all are positive: not its slope.",
+    "deconvnet": "Signals of {score} that ReLUs pass back if positive: not its slope.",
+    "slope": "More light in red pixels raises {score}, in blue ones lowers it.",
+    "amount": "Share of each pixel in {score}: red raises it, blue lowers it.",
+    "features": "Evidence in the feature maps: red for {score}, blue against it.",
+}
+_BASELINES = {"sky": "blank sky", "zero": "zero flux", "blurred": "the blurred image"}
+#: Readable names of units.
+_UNITS = {"display": "display value", "uncalibrated": "pixel value"}
 
 
 @dataclass(frozen=True)
@@ -238,7 +252,9 @@ class Explanation:
         Quantity with respect to which the map was computed: the stretched image that the network
         sees, the flux, or the noise. It may differ from the requested one, see `explain`.
     unit : str
-        Unit of the attribution in FITS notation: ``""`` for logits, ``nJy-1`` for logits per nJy.
+        Unit of the attribution: ``""`` for logits, also per sigma of noise; ``nJy-1`` for logits per nJy,
+        as in FITS. A unit of words is in parentheses: ``(training sigma)-1`` for slopes with respect to
+        stretched pixels that were divided by the standard deviation of the training set.
     score : float
         Value of the target for this image.
     settings : mapping
@@ -255,6 +271,9 @@ class Explanation:
         Map on the cells of `network_layer`, for methods that compute one.
     notes : tuple of str
         What was changed of the network, such as a softmax that was left out.
+    field : tuple of int or None
+        Field of view of the network on the image, (y0, y1, x0, x1): rows y0 to y1 - 1 and columns x0 to
+        x1 - 1. The other pixels have no effect. None if it is not known.
     """
 
     attribution: npt.NDArray[np.float32]
@@ -271,6 +290,7 @@ class Explanation:
     kind: Kind | None = None
     coarse: CoarseMap | None = None
     notes: tuple[str, ...] = ()
+    field: tuple[int, int, int, int] | None = None
 
     def __post_init__(self) -> None:
         attribution = read_only(self.attribution)
@@ -296,7 +316,7 @@ class Explanation:
         return summary(
             "Explanation",
             f"of {self.target.name} by {self.method}: {names(self.bands)}, "
-            f"{pixels(self.attribution.shape[1:])}, in {self.unit or 'logits'}",
+            f"{pixels(self.attribution.shape[1:])}, in {self.unit_label}",
             f"score {self.score:.4g}, with respect to {self.wrt}"
             + ("" if self.delta is None else f", delta {self.delta:.3g}"),
             *self.notes,
@@ -307,7 +327,7 @@ class Explanation:
             "method": self.method,
             "target": self.target.name,
             "with respect to": self.wrt,
-            "unit": self.unit or "logit",
+            "unit": self.unit_label,
             "score": f"{self.score:.4g}",
             "delta": "-" if self.delta is None else f"{self.delta:.3g}",
             "settings": ", ".join(f"{key}={value}" for key, value in self.settings.items()) or "-",
@@ -315,6 +335,25 @@ class Explanation:
         planes = zip(self.bands[:MOST_PICTURES], self.attribution, strict=False)
         pictures = [(band, signed_picture(plane, f"{self.method}, {band}")) for band, plane in planes]
         return overview("Explanation", facts, pictures)
+
+    @property
+    def unit_label(self) -> str:
+        """Unit in words: ``logit``, ``logit per nJy``, ``logit per training sigma``."""
+        if not self.unit:
+            return "logit per sigma of noise" if self.wrt == "sigma" else "logit"
+        if not self.unit.endswith("-1"):
+            return f"logit [{self.unit}]"
+        per = self.unit.removesuffix("-1").removeprefix("(").removesuffix(")")  # of words
+        return f"logit per {_UNITS.get(per, per)}"
+
+    @property
+    def meaning(self) -> str:
+        """One sentence that says what the values of the map mean; for positive values, drawn in red."""
+        score = self.target.name
+        said = _MEANINGS.get(self.method) or _MEANINGS.get(str(self.kind), _MEANINGS["amount"])
+        start = "-" if self.baseline_score is None else f"{self.baseline_score:.2f}"
+        cover = _BASELINES.get(str(self.settings.get("baseline")), "the baseline")
+        return said.format(score=score, value=f"{self.score:.2f}", start=start, cover=cover)
 
     @property
     def delta(self) -> float | None:

@@ -15,6 +15,8 @@ from galcnn.explain.explanation import Explainer
 
 #: Name for all installed methods with their default settings.
 ALL = "all"
+#: Methods that are used if none is named, if the network has the layers that they need.
+DEFAULT = ("occlusion", "integrated_gradients", "cam")
 
 
 def explainers_by_name(texts: Sequence[str]) -> list[Explainer]:

@@ -143,7 +143,7 @@ class FaithfulnessSettings:
     ----------
     target : str or None
         Target of the maps, see `galcnn.model.Target.parse`; if None, the predicted class of each
-        galaxy.
+        galaxy against the runner-up.
     imputation : {"sky", "blurred"}
         Replacement of deleted pixels: blank sky, or the blurred image.
     epsilon : float
@@ -306,7 +306,9 @@ def _fragility(subject: Subject, explainer: Explainer) -> Arrays:
     found = fragility(
         subject.network, explainer, subject.sample, shared["images"], attack=subject.settings.attack
     )
-    return {"fragility": found.attacked, "at_random": found.random, "shift": found.shift}
+    keep = subject.settings.keep_layers
+    maps = {"fragility_before": found.maps[0][:keep], "fragility_after": found.maps[1][:keep]}
+    return {"fragility": found.attacked, "at_random": found.random, "shift": found.shift} | maps
 
 
 def _significance(subject: Subject, explainer: Explainer) -> Arrays:

@@ -74,11 +74,14 @@ class Fragility:
         of plus or minus the largest allowed size in every pixel, shape (n,).
     shift : numpy.ndarray
         Change of the target's score by the attack, shape (n,).
+    maps : tuple of numpy.ndarray
+        Maps summed over bands, before and after the attack, each of shape (n, ny, nx).
     """
 
     attacked: _Values
     random: _Values
     shift: _Values
+    maps: tuple[_Values, _Values]
 
 
 def attacked(
@@ -140,14 +143,18 @@ def fragility(
     jittered = moved(
         sample, reach, lambda stream, shape: stream.choice([-1.0, 1.0], shape), how.seed, "fragility"
     )
-    before = folded(maps_of(network, explainer, sample), signed=False)
+    first = maps_of(network, explainer, sample)
+    before, summed = folded(first, signed=False), [_summed(first, explainer)]
     answer, stayed = _answers(network, sample.images), []
     for other in (sample.with_images(images), jittered):
-        after = folded(maps_of(network, explainer, other), signed=False)
+        found = maps_of(network, explainer, other)
+        summed.append(_summed(found, explainer))
+        after = folded(found, signed=False)
         overlap = top_overlap(before, after, share=how.share)
         stayed.append(np.where(_answers(network, other.images) == answer, overlap, np.nan))
     scores = [target_scores(network, one, sample.targets) for one in (sample.images, images)]
-    return Fragility(stayed[0], stayed[1], np.asarray(scores[1] - scores[0], dtype=np.float64))
+    shift = np.asarray(scores[1] - scores[0], dtype=np.float64)
+    return Fragility(stayed[0], stayed[1], shift, (summed[0], summed[1]))
 
 
 def surrogate_gradient(
@@ -203,6 +210,12 @@ def _softplus_gradient(kind: str, sharpness: float) -> str:
 def _answers(network: keras.Model, images: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.intp]:
     """Predicted class of each image, from an unmodified forward pass."""
     return np.asarray(np.argmax(outputs(network, images), axis=1))
+
+
+def _summed(maps: npt.NDArray[np.floating[Any]], explainer: Explainer) -> _Values:
+    """Return maps summed over bands; a map that is the same in every band counts once."""
+    planes = maps if explainer.per_band else maps[..., :1]
+    return np.asarray(planes.sum(axis=-1), dtype=np.float64)
 
 
 def _top(sizes: _Values, share: float) -> npt.NDArray[np.bool_]:

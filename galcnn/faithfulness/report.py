@@ -43,7 +43,12 @@ from galcnn.layers import LayerStack
 from galcnn.model import Target, TrainedModel, planes_from
 from galcnn.prediction import Prediction
 from galcnn.viewers import save_figure
-from galcnn.viewers.plots.faithfulness import deletion_insertion_figure, similarity_figure, verdict_figure
+from galcnn.viewers.plots.faithfulness import (
+    deletion_insertion_figure,
+    fragility_figure,
+    similarity_figure,
+    verdict_figure,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +88,9 @@ class Models:
                 )
 
 
+_OUTPUTS = ("faithfulness.*", "ranking.ecsv", "randomisation.*", "deletion_insertion.*", "fragility.png")
+
+
 def faithfulness_report(
     models: Models,
     galaxies: Galaxies,
@@ -105,7 +113,9 @@ def faithfulness_report(
     galaxies : Galaxies
         Galaxies that were not used in training.
     out : path-like
-        Output folder: ``faithfulness.ecsv``, ``faithfulness.md`` and ``faithfulness.png`` (verdicts),
+        Output folder: ``faithfulness.md`` (recommended methods and verdicts), ``ranking.ecsv``,
+        ``faithfulness.ecsv`` and ``faithfulness.png`` (verdicts), ``fragility.png`` (maps before and after
+        an attack),
         ``randomisation.ecsv`` and ``.png``, ``deletion_insertion.ecsv`` and ``.png``, ``layers/*.fits``
         (maps, and their ratio to the standard deviation), and in ``checks`` the values of each galaxy.
         An interrupted run is resumed; methods can be added.
@@ -137,7 +147,7 @@ def faithfulness_report(
         folder,
         _described(models, galaxies, chosen),
         what="one with the same model, galaxies and settings",
-        own=("faithfulness.*", "randomisation.*", "deletion_insertion.*", "checks", "layers"),
+        own=(*_OUTPUTS, "checks", "layers"),
         overwrite=overwrite,
     )
     subject = _subject(models, galaxies, chosen)
@@ -158,7 +168,9 @@ def faithfulness_report(
     table.meta |= {"n_galaxies": len(galaxies.ids), "settings": repr(chosen), "galcnn": __version__}
     table.meta["methods"] = {names[stem]: repr(explainer) for stem, explainer in methods.items()}
     write_table(table, folder / "faithfulness.ecsv")
-    atomic.write_text(folder / "faithfulness.md", summary(table))
+    ranking = ranking_table(found, table, seed=chosen.seed)
+    write_table(ranking, folder / "ranking.ecsv")
+    atomic.write_text(folder / "faithfulness.md", summary(table, ranking))
     save_figure(verdict_figure(table), folder / "faithfulness.png")
     for name, own, figure in (
         ("randomisation", randomisation_table(found, seed=chosen.seed), similarity_figure),
@@ -167,6 +179,15 @@ def faithfulness_report(
         if len(own):
             write_table(own, folder / f"{name}.ecsv")
             save_figure(figure(own), folder / f"{name}.png")
+    shown = [name for name in found if "fragility_before" in found[name] and name not in _NOT_MAPS]
+    if shown and chosen.keep_layers and "images" in subject.shared:
+        figure = fragility_figure(
+            galaxies.ids,
+            (subject.sample.images, subject.shared["images"]),
+            {name: tuple(found[name][f"fragility_{when}"] for when in ("before", "after")) for name in shown},
+            share=chosen.attack.share,
+        )
+        save_figure(figure, folder / "fragility.png")
     write_layers(
         folder / "layers",
         models.trained,
@@ -257,6 +278,29 @@ _VERDICTS = (
 )
 
 
+#: Criterion that ranks the methods: brightness needs no network, and random rankings are easy to surpass.
+_RANKED_BY = "deletion-light"
+_WORDS = ("passes", "fails", "undecided")
+_NOT_MAPS = frozenset(one.name for one in CONTROLS)
+
+_CAUTION = (
+    "Methods are ranked by deletion-light, the one criterion here that asks whether the score depends on the "
+    "pixels that a map names and that brightness alone does not meet. Differences from the first are paired, "
+    "galaxy by galaxy. A recommended method may fail other criteria, and is to be read accordingly:"
+)
+#: What to keep in mind when a method fails a criterion.
+_CAUTIONS = {
+    "randomisation": "its |map| is similar for a random network, so where it is strong says little by itself",
+    "insertion-light": "on blank sky, the pixels it names bring the class back no faster than the brightest",
+    "energy": "it is not concentrated on the galaxy",
+    "pointing": "its peak is often off the galaxy",
+    "equivariance": "it changes when the galaxy is rotated or mirrored",
+    "sensitivity": "it changes within one sigma of noise",
+    "fragility": "its top pixels can be moved by an attack within the noise",
+    "significance": "most of it is not significant relative to its own noise",
+}
+
+
 def verdict_table(found: Found, *, seed: int = 0) -> QTable:
     """Return the verdicts on every method by every criterion with values."""
     rows: list[tuple[Any, ...]] = []
@@ -277,6 +321,50 @@ def verdict_table(found: Found, *, seed: int = 0) -> QTable:
                     (method, name, *astuple(score), asked.null, asked.limit, side, said.word, said.text)
                 )
     return QTable(rows=rows, names=_COLUMNS)
+
+
+def ranking_table(found: Found, table: QTable, *, seed: int = 0) -> QTable:
+    """Rank the methods by how much better than brightness they order the pixels for deletion.
+
+    Parameters
+    ----------
+    found : mapping of str to mapping of str to numpy.ndarray
+        Values of each galaxy, by method and criterion.
+    table : astropy.table.QTable
+        Verdicts, from `verdict_table`.
+    seed : int
+        Seed of the bootstrap.
+
+    Returns
+    -------
+    astropy.table.QTable
+        One row per method, the best first: mean of `deletion-light` and its interval; `behind`, the mean
+        paired difference from the first, with its interval; the names of the criteria passed and failed;
+        and `recommended`: the interval of `deletion-light` is above 0, and that of `behind` includes 0.
+    """
+    asked = criterion(_RANKED_BY)
+    scores = {
+        name: verdict.score
+        for name, arrays in found.items()
+        if name not in _NOT_MAPS
+        and _RANKED_BY in arrays
+        and (verdict := judge(arrays[_RANKED_BY], asked, seed=seed)).score is not None
+    }
+    order = sorted(scores, key=lambda name: -scores[name].value)  # type: ignore[union-attr]
+    rows = []
+    for name in order:
+        values, behind = found[name][_RANKED_BY], Score(0.0, 0.0, 0.0, 0)
+        if name != order[0]:
+            behind = judge(found[order[0]][_RANKED_BY] - values, asked, seed=seed).score or behind
+        own = table[np.asarray(table["method"]) == name]
+        words = {word: [str(row["criterion"]) for row in own if row["verdict"] == word] for word in _WORDS}
+        score = scores[name]
+        assert score is not None  # for the type checker
+        good = bool(score.low > asked.limit and behind.low <= 0)
+        lists = [", ".join(words[word]) for word in _WORDS]
+        rows.append((name, *astuple(score)[:3], *astuple(behind)[:3], *lists, good))
+    names = ("method", "value", "low", "high", "behind", "behind_low", "behind_high", *_WORDS, "recommended")
+    return QTable(rows=rows, names=names) if rows else QTable(names=names, dtype=[str] * len(names))
 
 
 def randomisation_table(found: Found, *, seed: int = 0) -> QTable:
@@ -317,13 +405,61 @@ def curve_table(found: Found) -> QTable:
     return QTable(rows=rows, names=names) if rows else QTable()
 
 
-def summary(table: QTable) -> str:
+def recommendation(ranking: QTable) -> str:
+    """Return a sentence on the methods that are recommended for a model."""
+    good = [row for row in ranking if row["recommended"]]
+    if not len(ranking):
+        return f"No method is recommended: none was judged by {_RANKED_BY}."
+    if not good:
+        return (
+            "No method is recommended: none is shown to order the pixels better than their brightness does."
+        )
+    names = " and ".join(str(row["method"]) for row in good)
+    first = f"{good[0]['value']:+.2f} [{good[0]['low']:+.2f}, {good[0]['high']:+.2f}]"
+    also = " (no difference between these is shown)" if len(good) > 1 else ""
+    return (
+        f"Recommended for this model: **{names}**{also}. By {_RANKED_BY}, the score falls faster when the "
+        f"pixels go in the order of this map than in that of brightness: {first}."
+    )
+
+
+def _ranking_lines(table: QTable, ranking: QTable) -> list[str]:
+    """Return the lines of ``faithfulness.md`` on the ranking: what is recommended, and why."""
+    lines = ["## What is recommended", "", recommendation(ranking), ""]
+    lines += [
+        "| | method | deletion-light | behind the first | passes | fails | undecided |",
+        "|---" * 7 + "|",
+    ]
+    for place, row in enumerate(ranking, start=1):
+        value = f"{row['value']:+.2f} [{row['low']:+.2f}, {row['high']:+.2f}]"
+        behind = (
+            f"{row['behind']:.2f} [{row['behind_low']:.2f}, {row['behind_high']:.2f}]" if place > 1 else ""
+        )
+        name = f"**{row['method']}**" if row["recommended"] else str(row["method"])
+        lists = " | ".join(str(row[word]) for word in _WORDS)
+        lines.append(f"| {place} | {name} | {value} | {behind} | {lists} |")
+    lines += ["", _CAUTION, ""]
+    for row in ranking:
+        failed = {name for name in str(row["fails"]).split(", ") if name in _CAUTIONS}
+        if row["recommended"] and failed:
+            words = "; ".join(_CAUTIONS[name] for name in _CAUTIONS if name in failed)
+            lines += [f"- {row['method']}: {words}."]
+    refused = {str(row["method"]) for row in table} - set(ranking["method"]) - _NOT_MAPS
+    if refused:
+        lines += [f"- Not ranked, since not judged: {', '.join(sorted(refused))}."]
+    return [*lines, ""]
+
+
+def summary(table: QTable, ranking: QTable) -> str:
     """Return the text of ``faithfulness.md``."""
     methods = list(dict.fromkeys(str(name) for name in table["method"]))
     asked = [one for one in CRITERIA if one.name in set(table["criterion"])]
     cells = {(str(row["method"]), str(row["criterion"])): row for row in table}
     lines = [
         "# Are the maps faithful to the model?",
+        "",
+        *_ranking_lines(table, ranking),
+        "## Verdicts",
         "",
         f"{table.meta.get('model', 'model')}, {table.meta.get('n_galaxies', '?')} galaxies. {_VERDICTS}",
         "",

@@ -102,12 +102,12 @@ class Sample:
 def sample_of(
     trained: TrainedModel, cutouts: Sequence[Cutout], *, ids: Sequence[str], target: str | None = None
 ) -> Sample:
-    """Return the sample of some cutouts, by default with their predicted classes as targets."""
+    """Return the sample of some cutouts, by default with the margins of their predictions as targets."""
     seen, classes = Prepared.of(trained, cutouts, ids=ids), trained.classes
     if target is not None:
         targets = (Target.parse(target, classes),) * len(cutouts)
     else:
-        targets = tuple(Target.of_class(classes[i], classes) for i in np.argmax(seen.logits, axis=1))
+        targets = tuple(Target.of_prediction(row, classes) for row in seen.logits)
     regions = tuple(_segmented(cutout) for cutout in cutouts)
     return Sample(seen.stretched, targets, seen.stretched_context, regions)
 

@@ -107,11 +107,19 @@ def answer_header(prediction: Prediction, provenance: Mapping[str, Any]) -> fits
 def map_header(name: str, explanation: Explanation, band: str, wcs: fits.Header) -> fits.Header:
     """Return the header of one plane of a map."""
     header = _layer_header(name, explanation.unit, wcs)
+    # No unit of FITS says what a slope of stretched pixels, or of pixels in sigma, is per.
+    slope_in_sigma = explanation.wrt == "sigma" and explanation.kind == "slope"
+    if explanation.unit.startswith("(") or slope_in_sigma:
+        header.remove("UNITTEXT", ignore_missing=True)
+        _put(header, "BUNIT", explanation.unit_label, "in words")
     _put(header, "METHOD", card_text(explanation.method), "explainer")
     _put_target(header, explanation.target)
     _put(header, "BAND", card_text(band), "plane of the image that this map is of")
     _put(header, "WRT", explanation.wrt, "with respect to what")
     _put(header, "KIND", explanation.kind, "slope, amount (of logits) or features")
+    if explanation.field is not None:
+        y0, y1, x0, x1 = explanation.field
+        _put(header, "SEEN", f"[{x0 + 1}:{x1},{y0 + 1}:{y1}]", "pixels that the network sees, x and y")
     _put(header, "SCORE", explanation.score, "value of the target for this image")
     if explanation.baseline_score is not None:
         _put(header, "BASELINE", explanation.baseline_score, "value of the target for the baseline")

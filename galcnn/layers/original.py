@@ -360,7 +360,7 @@ def _moved(stack: LayerStack, place: Placement) -> LayerStack:
     """Return the stack on the part of the image that contains the cutout."""
     blank = Cutout(np.zeros((1, *place.shape), np.float32), ("all",), wcs=place.wcs)
     explanations = [
-        replace(explanation, attribution=place.maps(explanation), coarse=None)
+        replace(explanation, attribution=place.maps(explanation), coarse=None, field=None)
         for explanation in stack.explanations
     ]
     labels = None if stack.segmentation is None else place.labels(stack.segmentation)

@@ -173,6 +173,15 @@ def read_syntheses(path: str | os.PathLike[str]) -> tuple[Synthesis, ...]:
             return syntheses_from(hdulist)
 
 
+def holds_syntheses(path: str | os.PathLike[str]) -> bool:
+    """Return True if a file is one of syntheses, by its primary header only."""
+    try:
+        with fits.open(path) as hdulist:
+            return bool(hdulist[0].header.get("FILETYPE") == SYNTHESES_FILE)
+    except OSError:
+        return False
+
+
 def _parts(synthesis: Synthesis) -> dict[str, npt.NDArray[np.float32]]:
     """Return the planes of a synthesis that are written, by part."""
     parts = {"image": synthesis.image}

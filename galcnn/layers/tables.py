@@ -11,7 +11,7 @@ from astropy.io import fits
 
 from galcnn.explain import Explanation
 from galcnn.explain.explanation import CoarseMap
-from galcnn.files.astrometry import wcs_cards
+from galcnn.files.astrometry import lost_tables, wcs_cards
 from galcnn.files.text import escape, text_column, to_json, unescape, unique_name
 from galcnn.layers.headers import extension_name, map_header
 from galcnn.model import Target
@@ -78,6 +78,7 @@ def layers_table(explanations: Sequence[Explanation], names: Sequence[Sequence[s
         text_column("settings", [to_json(e.settings, f"settings of {e.method}") for e in of]),
         _text("kind", [e.kind or "" for e in of]),
         _text("coarse", [coarse[number - 1] for number, *_ in rows]),
+        _text("field", ["" if e.field is None else " ".join(map(str, e.field)) for e in of]),
     ]
     return fits.BinTableHDU.from_columns(columns, name=LAYERS)
 
@@ -123,7 +124,16 @@ def _explanation(hdus: Mapping[str, Any], rows: fits.FITS_rec) -> Explanation:
         network_layer=unescape(first["network_layer"]),
         kind=unescape(first["kind"]) or None,  # type: ignore[arg-type]  # checked by Explanation
         coarse=coarse_from(hdus, str(first["coarse"])),
+        field=_field(str(first["field"])) if "field" in rows.names else None,
     )
+
+
+def _field(text: str) -> tuple[int, int, int, int] | None:
+    """Return the field of view; it is not in files of earlier versions."""
+    if not text.strip():
+        return None
+    y0, y1, x0, x1 = map(int, text.split())
+    return y0, y1, x0, x1
 
 
 def _text(name: str, values: Sequence[str]) -> fits.Column:
@@ -157,6 +167,8 @@ def coarse_hdu(explanation: Explanation, used: set[str], wcs: WCS | None) -> fit
     for card, values, comment in zip(_CARDS, (first, coarse.grid.jump, coarse.grid.field), said, strict=True):
         header[f"{card}_Y"] = (values[0], comment)
         header[f"{card}_X"] = (values[1], "")
+    if (lost := lost_tables(own)) is not None:  # in pixels of this map
+        header["HISTORY"] = lost
     return fits.ImageHDU(coarse.values, header)
 
 

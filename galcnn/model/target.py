@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from galcnn._runtime.representation import names, summary
 from galcnn.errors import did_you_mean, message, wrong_type
@@ -90,6 +91,36 @@ class Target:
         return cls(
             f"{name}-{other}", tuple(float(i == plus) - float(i == minus) for i in range(len(classes)))
         )
+
+    @classmethod
+    def of_prediction(cls, scores: npt.ArrayLike, classes: Sequence[str]) -> Target:
+        """Target the margin of a prediction: the predicted class against the runner-up.
+
+        The logit of one class may rise although another class takes over; the margin is positive as
+        long as the prediction is the same with respect to these two classes.
+
+        Parameters
+        ----------
+        scores : array-like
+            Logits or probabilities of one galaxy, shape (n_classes,).
+        classes : sequence of str
+            Classes of the model, in the order of the scores.
+
+        Returns
+        -------
+        Target
+            Margin of the class of the largest score over that of the second largest; for a model of
+            one class, the class.
+
+        Examples
+        --------
+        >>> Target.of_prediction([0.2, 0.1, 0.7], ("elliptical", "spiral", "merger")).name
+        'merger-elliptical'
+        """
+        first, *others = np.argsort(-np.asarray(scores, dtype=np.float64), kind="stable")
+        if not others:
+            return cls.of_class(classes[first], classes)
+        return cls.margin(classes[first], classes[others[0]], classes)
 
     @classmethod
     def parse(cls, text: str, classes: Sequence[str]) -> Target:

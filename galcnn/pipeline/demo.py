@@ -19,7 +19,6 @@ from galcnn.dataset import InputFiles
 from galcnn.evaluation import confusion_matrix, evaluate
 from galcnn.experiment import Experiment, train
 from galcnn.experiment.settings import DataSettings
-from galcnn.explain import CAM, Saliency
 from galcnn.layers import LayerStack
 from galcnn.model import NetworkSettings, TrainedModel
 from galcnn.pipeline.atlas.subject import in_turn
@@ -131,7 +130,7 @@ def run_demo(
     made = explain_files(
         trained,
         InputFiles({name: paths[name] for name in shown}),
-        ExplainSettings((Saliency(), CAM()), wrt="sigma"),
+        ExplainSettings(),
         out={name: out / "layers" / f"{name}-layers.fits" for name in shown},
         progress=progress,
     )

@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, is_dataclass, replace
+from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +25,16 @@ from galcnn.cutout import Cutout
 from galcnn.dataset import InputFiles
 from galcnn.errors import error_of_file, message
 from galcnn.evaluation import segmented
-from galcnn.explain import Explainer
+from galcnn.explain import Explainer, explainers_by_name
 from galcnn.explain.attribution import Prepared, explain_prepared
 from galcnn.explain.explanation import Wrt
+from galcnn.explain.registry import DEFAULT
 from galcnn.layers import LayerStack, append_stack, provenance_of, read_stacks
 from galcnn.layers.appending import already_written
 from galcnn.model import Card, Target, TrainedModel
 from galcnn.photometry import parse_unit
 from galcnn.pipeline.classification import Answered, Classifier, ClassifySettings, open_classifier
+from galcnn.prediction import Prediction
 
 #: Name of the folder of layers files in the output folder of a run, and of the table column.
 LAYERS = "layers"
@@ -47,10 +49,12 @@ class ExplainSettings:
     Attributes
     ----------
     explainers : tuple of Explainer
-        Methods with their settings, see `galcnn.explain.explainers_by_name`.
+        Methods with their settings, see `galcnn.explain.explainers_by_name`; by default those of
+        `galcnn.explain.explain`, of which `working_methods` selects.
     target : str or None
-        Class to explain, or ``class-class`` for a margin. If None, the predicted class of each galaxy.
-    wrt : {"flux", "stretched", "sigma"}
+        Class to explain, or ``class-class`` for a margin. If None, the predicted class of each galaxy
+        against the runner-up.
+    wrt : {"stretched", "flux", "sigma"}
         Variable that the gradient is taken with respect to, see `galcnn.explain.explain`.
     segmentation : bool
         If True, add a segmentation map of the galaxy and its neighbours, see
@@ -60,9 +64,9 @@ class ExplainSettings:
         default, 2, includes all galaxies with a prediction.
     """
 
-    explainers: tuple[Explainer, ...]
+    explainers: tuple[Explainer, ...] = field(default_factory=lambda: tuple(explainers_by_name(DEFAULT)))
     target: str | None = None
-    wrt: Wrt = "flux"
+    wrt: Wrt = "stretched"
     segmentation: bool = False
     below: float = 2.0
 
@@ -310,7 +314,7 @@ def _stacks(
             logits=np.stack(logits) if logits else None,
         )
         prediction = ready.prediction(ids, seen.logits, classify)
-        targets = _targets(prediction.best, settings.target, ready.trained.classes)
+        targets = _targets(prediction, settings.target)
         explained = explain_prepared(seen, explainers=settings.explainers, target=targets, wrt=settings.wrt)
         return [
             LayerStack(
@@ -328,13 +332,13 @@ def _stacks(
     return [stack for one in galaxies for stack in _stacks(ready, [one], settings, classify)]
 
 
-def _targets(best: Sequence[str], wanted: str | None, classes: Sequence[str]) -> list[Target]:
-    """Return the requested target, or the predicted class of each galaxy."""
+def _targets(prediction: Prediction, wanted: str | None) -> list[Target]:
+    """Return the requested target, or the predicted class of each galaxy against the runner-up."""
     if wanted is not None:
-        return [Target.parse(wanted, classes)] * len(best)
-    if "" in best:
+        return [Target.parse(wanted, prediction.classes)] * len(prediction.ids)
+    if "" in prediction.best:
         raise ValueError(message("a prediction to explain", "Check the pixels of the image.", logits="NaN"))
-    return [Target.of_class(name, classes) for name in best]
+    return [Target.of_prediction(row, prediction.classes) for row in prediction.probabilities]
 
 
 def _labels(cutout: Cutout) -> npt.NDArray[np.int32] | None:

@@ -17,7 +17,7 @@ from PIL import Image
 from galcnn.files import load_cutout
 from galcnn.layers import read_stacks
 from galcnn.transforms import crop, display_rgb
-from galcnn.viewers.plots.panels import colour_limit, summed, unit_label
+from galcnn.viewers.plots.panels import colour_limit, summed
 from galcnn.viewers.plots.style import NO_DATA, SIGNED
 
 if TYPE_CHECKING:
@@ -221,6 +221,7 @@ def _map(explanation: Explanation, window: tuple[slice, slice]) -> dict[str, Any
     binning = _binning(planes[0][1].shape)
     delta = explanation.delta
     facts = {
+        "meaning": explanation.meaning,
         "with respect to": explanation.wrt,
         "score": f"{explanation.score:.5g}",
         "score less that of the baseline": "" if delta is None else _difference(explanation),
@@ -232,7 +233,7 @@ def _map(explanation: Explanation, window: tuple[slice, slice]) -> dict[str, Any
     return {
         "method": explanation.method,
         "target": explanation.target.name,
-        "unit": unit_label(explanation),
+        "unit": explanation.unit_label,
         "planes": [{"band": band} | encoded(binned(values, binning)) for band, values in planes],
         "facts": {key: value for key, value in facts.items() if value},
     }

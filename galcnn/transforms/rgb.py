@@ -189,6 +189,15 @@ def display_rgb(cutout: Cutout) -> npt.NDArray[np.uint8]:
     return _bytes(_into_box(colours * ratio))
 
 
+def signed_rgb(
+    planes: npt.NDArray[np.floating[Any]], bands: Sequence[str], limit: float, *, survey: str = ""
+) -> npt.NDArray[np.uint8]:
+    """Make a colour image, uint8 (ny, nx, 3), of signed values: grey at zero, black and white at -+ limit."""
+    like = Cutout(np.asarray(planes, dtype=np.float32), tuple(bands), survey=survey)
+    order = [2, 1, 0] if like.bands == ("R", "G", "B") else _by_wavelength(like)
+    return _bytes(0.5 + 0.5 * _three(like.flux.astype(np.float64)[order]) / limit)
+
+
 def _step(style: str | RenderStep) -> RenderStep:
     if isinstance(style, RenderStep):
         return style

@@ -18,29 +18,26 @@ from galcnn.catalog.names import file_stems
 from galcnn.dataset import InputFiles
 from galcnn.files.sources import opened
 from galcnn.layers import LayerStack, read_stacks
+from galcnn.layers.syntheses import first_syntheses, holds_syntheses, read_syntheses
 from galcnn.transforms import crop
-from galcnn.transforms.background import sky_statistics
 from galcnn.viewers.contents import Layer, Window, holds_layers, layers_of, window_of
 from galcnn.viewers.ds9 import command_line, drawn_layers, scene
+from galcnn.viewers.isophotes import isophotes
+from galcnn.viewers.plots.adversarial import MOST_ROWS, adversarial_figure
 from galcnn.viewers.plots.explanations import explanation_figure, sky_figure
+from galcnn.viewers.plots.network import class_model_figure, filter_image_figure
+from galcnn.viewers.plots.panels import layer_figure
 from galcnn.viewers.plots.sheets import Entry, sheet_figure
 from galcnn.viewers.plots.style import save_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from galcnn.explain import Synthesis
+
 
 #: Contour levels as fractions of the largest absolute value of a map.
 _SHARES = (-0.75, -0.5, -0.25, 0.25, 0.5, 0.75)
-
-
-#: Levels of isophotes as fractions of the light above the sky, up to this percentile; and the faintest
-#: level drawn, in standard deviations of the sky.
-_LIGHT, _BRIGHT, _FAINTEST = (0.05, 0.25), 99.8, 1.0
-
-
-#: Sigma in pixels of the Gaussian that smooths an image.
-_SMOOTHING = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,19 +58,18 @@ class Outline:
 
 
 def outlines(layer: Layer, window: Window = (slice(None), slice(None))) -> tuple[Outline, ...]:
-    """Return the contours of a layer."""
+    """Return the contours of a layer; of a science image, its isophotes."""
     from skimage.measure import find_contours
 
     part = layer.data[window].astype(np.float64)
     known = np.isfinite(part)
     if min(part.shape) < 2 or not known.any():
         return ()
-    if layer.role == "science":
-        part, levels = _isophotes(part, known)
-    else:
-        peak = float(np.abs(part[known]).max())
-        levels = tuple(share * peak for share in _SHARES) if peak > 0 else ()
     corner = np.array([window[1].start or 0, window[0].start or 0])
+    if layer.role == "science":
+        return tuple(Outline(one.level, one.points[:, ::-1] + corner) for one in isophotes(part, known))
+    peak = float(np.abs(part[known]).max())
+    levels = tuple(share * peak for share in _SHARES) if peak > 0 else ()
     return tuple(
         Outline(level, line[:, ::-1] + corner)
         for level in levels
@@ -113,17 +109,6 @@ def _placed(points: npt.NDArray[np.float64], wcs: WCS | None) -> npt.NDArray[np.
     return np.stack([sky.ra.deg, sky.dec.deg], axis=1)
 
 
-def _isophotes(
-    part: npt.NDArray[np.float64], known: npt.NDArray[np.bool_]
-) -> tuple[npt.NDArray[np.float64], tuple[float, ...]]:
-    from scipy.ndimage import gaussian_filter
-
-    sky, noise = sky_statistics(part, ~known, clip="std")
-    smooth = gaussian_filter(np.where(known, part, sky), _SMOOTHING)
-    light = float(np.percentile(smooth[known], _BRIGHT) - sky)
-    return smooth, tuple(float(sky + share * light) for share in _LIGHT if share * light > _FAINTEST * noise)
-
-
 _SCRIPT = """#!/bin/sh
 # Opens the layers in DS9. Further words go to DS9, e.g.  sh ds9.sh -saveimage png picture.png -exit
 cd "$(dirname "$0")" || exit 1
@@ -145,9 +130,10 @@ def export(
     path : path-like
         Layers file, or image file to which layers were added.
     folder : path-like
-        Output folder. It receives, for each image <NAME>, ``<NAME>.fits`` with that layer alone; for
-        science images and maps with contours ``<NAME>.ctr`` and ``<NAME>.reg``; ``layers.png`` if there
-        are layers of galcnn; and ``ds9.sh``, which opens `path` in DS9. Names that are not valid file names
+        Output folder. It receives, for each image <NAME>, ``<NAME>.fits`` with that layer alone and its
+        picture ``<NAME>.png``; for science images and maps with contours ``<NAME>.ctr`` and ``<NAME>.reg``;
+        ``layers.png`` if there are layers of galcnn, and ``syntheses.png`` if there are attacks, dreams or
+        class models; and ``ds9.sh``, which opens `path` in DS9. Names that are not valid file names
         are changed as in `galcnn.catalog.names`. The folder must be new, empty, or from an earlier export.
     overwrite : bool
         If True, replace files of these names in a folder with other content.
@@ -165,7 +151,9 @@ def export(
     layers, out = layers_of(path), Path(folder)
     claim = atomic.claim(out, what="one of galcnn view", inputs=[path], overwrite=overwrite)
     explained = any("LAYERFMT" in layer.cards for layer in layers)
-    figure = layers_figure(path) if explained else None
+    figures = {"layers": layers_figure(path)} if explained else {}
+    if made := _syntheses(path):
+        figures["syntheses"] = syntheses_figure({Path(path).stem: made})
     claim.mark()
     stems = file_stems(layer.name for layer in layers)
     written = _single_files(path, {out / f"{stem}.fits": name for name, stem in stems.items()})
@@ -177,9 +165,18 @@ def export(
             file = out / f"{stems[name]}.{suffix}"
             atomic.write_text(file, text(own, by_name[name].wcs, color=color))
             written.append(file)
-    if figure is not None:
-        save_figure(figure, out / "layers.png")
-        written.append(out / "layers.png")
+    window = window_of(layers)
+    for layer in layers:
+        signed = layer.role in ("map", "coarse", "difference") or layer.cards.get("WRT") == "stretched"
+        part = layer.data if layer.data.shape != layers[0].data.shape else layer.data[window]
+        figure = layer_figure(part, layer.name, str(layer.cards.get("BUNIT", "")), signed=signed)
+        save_figure(figure, out / f"{stems[layer.name]}.png", dpi=120)
+        written.append(out / f"{stems[layer.name]}.png")
+    for name, figure in figures.items():
+        if out / f"{name}.png" in written:
+            name += "-of-galcnn"  # a layer has this name
+        save_figure(figure, out / f"{name}.png")
+        written.append(out / f"{name}.png")
     there = os.path.relpath(Path(path).resolve(), out.resolve())
     contours = {name: f"{stems[over]}.ctr" for name, over in _overlays(layers, lines).items()}
     atomic.write_text(
@@ -220,12 +217,16 @@ def map_figure(path: str | os.PathLike[str], method: str) -> Figure:
 def files_figure(
     images: Mapping[str, tuple[Path, ...]], *, method: str | None = None, **reading: Any
 ) -> Figure:
-    """Draw one layers file large, or many images and layers files side by side.
+    """Draw one layers file large, files of attacks, dreams or class models, or many images side by side.
 
     `images` are files by id, `method` is the only map that is drawn of a layers file, and `reading` holds
     parameters of `galcnn.dataset.InputFiles` for files without layers.
     """
     first = next(iter(images.values()))
+    if all(len(paths) == 1 and holds_syntheses(paths[0]) for paths in images.values()):
+        return syntheses_figure(
+            first_syntheses({name: paths[0] for name, paths in images.items()}, MOST_ROWS)
+        )
     if len(images) == len(first) == 1 and (method or holds_layers(first[0])):
         return map_figure(first[0], method) if method else layers_figure(first[0])
     plain, entries = InputFiles(images, **reading), []
@@ -239,6 +240,26 @@ def files_figure(
     return sheet_figure(entries)
 
 
+def _syntheses(path: str | os.PathLike[str]) -> tuple[Synthesis, ...]:
+    """Return the syntheses of a file of syntheses or of a layers file."""
+    if holds_syntheses(path):
+        return read_syntheses(path)[:MOST_ROWS]
+    if holds_layers(path):
+        return tuple(one for stack in read_stacks(path) for one in stack.syntheses)[:MOST_ROWS]
+    return ()
+
+
+def syntheses_figure(made: Mapping[str, Sequence[Synthesis]]) -> Figure:
+    """Draw attacks and dreams before and after, or class models and filter images."""
+    every = [one for several in made.values() for one in several]
+    kinds = {one.method for one in every}
+    if kinds == {"class_model"}:
+        return class_model_figure(made)
+    if kinds == {"filter_image"}:
+        return filter_image_figure(every)
+    return adversarial_figure(made)
+
+
 def _part(stack: LayerStack, window: Window) -> LayerStack:
     """Return the part of a stack that its maps cover, if its image is larger."""
     rows, columns = (slice(*w.indices(n)) for w, n in zip(window, stack.cutout.shape, strict=True))
@@ -249,11 +270,26 @@ def _part(stack: LayerStack, window: Window) -> LayerStack:
         stack,
         cutout=crop(stack.cutout, shape, corner=(rows.start, columns.start)),
         explanations=tuple(
-            replace(e, attribution=e.attribution[:, rows, columns], coarse=None) for e in stack.explanations
+            replace(
+                e,
+                attribution=e.attribution[:, rows, columns],
+                coarse=None,
+                field=None if e.field is None else _shifted(e.field, rows.start, columns.start, shape),
+            )
+            for e in stack.explanations
         ),
         syntheses=(),
         segmentation=None,
     )
+
+
+def _shifted(
+    field: tuple[int, int, int, int], row: int, column: int, shape: tuple[int, int]
+) -> tuple[int, int, int, int] | None:
+    """Return the field of view on a part of the image; None if nothing of it is left."""
+    y0, y1 = (min(max(y - row, 0), shape[0]) for y in field[:2])
+    x0, x1 = (min(max(x - column, 0), shape[1]) for x in field[2:])
+    return (y0, y1, x0, x1) if y0 < y1 and x0 < x1 else None
 
 
 def _single_files(path: str | os.PathLike[str], files: Mapping[Path, str]) -> list[Path]:

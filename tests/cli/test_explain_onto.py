@@ -44,7 +44,7 @@ def explain(models, name, field, *words):
 
 def test_a_second_model_is_appended_once(trained, models, field):
     out = field / "layers.fits"
-    assert explain(models, "one", field, "--segmentation", "--out", out) == 0
+    assert explain(models, "one", field, "--segmentation", "--target", "thin", "--out", out) == 0
     before = out.read_bytes()
     for _ in range(2):
         assert explain(models, "two", field, "--method", "saliency", "--append", "--out", out) == 0
@@ -53,14 +53,14 @@ def test_a_second_model_is_appended_once(trained, models, field):
     stacks = read_stacks(out)
     assert [stack.provenance["model"] for stack in stacks] == ["one", "two", "one"]
     assert [[e.method for e in stack.explanations] for stack in stacks] == [
-        ["saliency", "cam"],
+        ["occlusion", "integrated_gradients", "cam"],
         ["saliency"],
         ["gradcam"],
     ]
     labels = stacks[0].segmentation
     assert labels[8, 8] == 1
     assert (labels == 0).any()
-    cam = stacks[0].explanations[1]
+    cam = stacks[0].explanations[2]
     assert cam.kind == "features"
     assert cam.coarse.values.shape == (2, 2)
     bias = trained.network.get_layer("logits").get_weights()[1][trained.classes.index(cam.target.name)]
@@ -71,8 +71,10 @@ def test_a_second_model_is_appended_once(trained, models, field):
 
 
 def test_maps_stand_on_the_pixels_of_the_original(models, field, capsys):
-    assert explain(models, "one", field, "--out", field / "layers.fits") == 0
-    assert explain(models, "one", field, "--onto", field / "field.fits", "--out", field / "new.fits") == 0
+    how = ("--method", "saliency")
+    assert explain(models, "one", field, *how, "--out", field / "layers.fits") == 0
+    onto = (*how, "--onto", field / "field.fits")
+    assert explain(models, "one", field, *onto, "--out", field / "new.fits") == 0
     expected = LayerStack.read(field / "layers.fits").explanations[0].attribution
     (got,) = read_stacks(field / "new.fits")
     assert got.explanations[0].attribution.shape == (2, 40, 50)
@@ -80,12 +82,12 @@ def test_maps_stand_on_the_pixels_of_the_original(models, field, capsys):
     assert np.isnan(got.explanations[0].attribution).sum() == 2 * (40 * 50 - 256)
     original = (field / "field.fits").read_bytes()
     assert (field / "new.fits").read_bytes()[: len(original)] == original
-    assert explain(models, "one", field, "--onto", field / "field.fits", "--append") == 0
+    assert explain(models, "one", field, *onto, "--append") == 0
     grown = (field / "field.fits").read_bytes()
     assert grown[: len(original)] == original
     assert len(grown) > len(original)
     capsys.readouterr()
-    assert explain(models, "one", field, "--onto", field / "field.fits", "--append") == 0
+    assert explain(models, "one", field, *onto, "--append") == 0
     assert "has these maps already" in capsys.readouterr().out
     assert (field / "field.fits").read_bytes() == grown
     assert load_cutout(field / "field.fits").shape == (40, 50)

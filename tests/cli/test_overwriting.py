@@ -29,6 +29,7 @@ FILES = {
     ("neighbours", "--out"): "neighbours none --galaxy a --out {out}",
     ("label-next", "--out"): "label-next none --out {out}",
     ("train", "--find-learning-rate"): "train --catalog none.csv --find-learning-rate {out}",
+    ("dream", "--save"): "dream none none.fits --layer x --out new --save {out}",
     ("view", "--save"): "view none.fits --save {out}",
 }
 FOLDERS = {

@@ -9,6 +9,7 @@ import pytest
 from astropy.io import fits
 from astropy.table import Table
 
+from galcnn import explain_cutouts, load_cutout, predict
 from galcnn.catalog import read_catalog
 from galcnn.catalog.formats import FORMATS
 from galcnn.cli.main import main
@@ -224,6 +225,25 @@ def test_explain_many_goes_to_a_folder_and_draws(model, sky, tmp_path, capsys):
     capsys.readouterr()
     assert main(["explain", str(model), *cutouts(sky), "--out", str(tmp_path / "one.fits")]) == 2
     assert "Expected a folder for 3 images" in capsys.readouterr().err
+
+
+def test_a_figure_needs_no_layers_file_and_says_the_score_of_blank_sky(model, sky, tmp_path, capsys):
+    (path,) = cutouts(sky, 1)
+    for word in ("--save", "--figure"):
+        figure = tmp_path / f"{word}.png"
+        assert main(["explain", str(model), path, word, str(figure), "--quiet"]) == 0
+        assert figure.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    assert {file.suffix for file in tmp_path.iterdir()} == {".png"}, "no layers were asked for"
+    said = capsys.readouterr().out
+    trained, (cutout,) = load_model(model), [load_cutout(path)]
+    (maps,) = explain_cutouts(trained, cutout, ids=[Path(path).stem])
+    assert [one.method for one in maps] == ["occlusion", "integrated_gradients", "cam"]
+    (row,) = predict(trained, cutout).logits
+    first, second = np.argsort(-row)[:2]
+    assert {one.target.name for one in maps} == {f"{trained.classes[first]}-{trained.classes[second]}"}
+    assert {one.wrt for one in maps} == {"stretched"}
+    assert maps[1].score == pytest.approx(float(row[first] - row[second]), abs=1e-4)
+    assert f"{maps[1].score:+.2f}, of blank sky {maps[1].baseline_score:+.2f} logits" in said
 
 
 def test_a_toml_experiment_is_overridden_by_options(sky, tmp_path):
@@ -492,7 +512,7 @@ def test_info_describes_layers_and_tables_with_gaps(model, sky, tmp_path, capsys
     capsys.readouterr()
     assert main(["info", str(out)]) == 0
     shown = capsys.readouterr().out
-    assert "map           saliency of spiral, wrt flux, g,r,i" in shown
+    assert "map           integrated_gradients of spiral, wrt stretched, g,r,i" in shown
     assert "layers file   of" in shown
     assert main(["info", str(table)]) == 0
     assert "catalog       2 galaxies" in capsys.readouterr().out

@@ -1,9 +1,11 @@
 """From cutouts to Explanations: units, defaults, masks, and the slope by finite steps of real flux."""
 
+import warnings
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import astropy.units as u
+import keras
 import numpy as np
 import pytest
 
@@ -34,11 +36,16 @@ def cutouts():
 def test_the_score_is_the_logit_and_the_default_target_the_answer(trained, cutouts):
     prediction = predict(trained, cutouts)
     for row, (saliency, cam) in enumerate(explain(trained, cutouts, explainers=[Saliency(), CAM()])):
-        assert saliency.target.name == cam.target.name == prediction.best[row]
         column = trained.classes.index(prediction.best[row])
-        assert saliency.score == pytest.approx(float(prediction.logits[row, column]), rel=1e-4)
-        assert (saliency.wrt, saliency.unit, saliency.bands) == ("flux", "nJy-1", ("g", "r"))
+        other = trained.classes[1 - column]
+        assert saliency.target.name == cam.target.name == f"{prediction.best[row]}-{other}"
+        margin = float(prediction.logits[row, column] - prediction.logits[row, 1 - column])
+        assert saliency.score == pytest.approx(margin, rel=1e-4)
+        assert margin > 0
+        assert (saliency.wrt, saliency.unit) == ("stretched", "(training sigma)-1")
+        assert (saliency.unit_label, saliency.bands) == ("logit per training sigma", ("g", "r"))
         assert (cam.wrt, cam.unit, cam.bands) == ("stretched", "", ("all",))
+        assert saliency.field == cam.field == (0, 16, 0, 16)
         assert saliency.delta is None
 
 
@@ -46,8 +53,50 @@ def test_a_slope_is_per_unit_of_the_image_however_that_is_written(trained, cutou
     rate = u.electron / u.s
     card = replace(trained.card, inputs=replace(trained.card.inputs, unit=str(rate)))
     counting = TrainedModel(trained.model, card)
-    ((map_,),) = explain(counting, [replace(cutouts[0], unit=rate)], explainers=[Saliency()])
+    ((map_,),) = explain(counting, [replace(cutouts[0], unit=rate)], explainers=[Saliency()], wrt="flux")
     assert u.Unit(map_.unit) == rate**-1
+
+
+def test_by_default_the_maps_are_three_and_of_what_the_network_sees(trained, cutouts):
+    (row,) = explain(trained, cutouts[:1])
+    assert [(one.method, one.wrt, one.unit) for one in row] == [
+        ("occlusion", "stretched", ""),
+        ("integrated_gradients", "stretched", ""),
+        ("cam", "stretched", ""),
+    ]
+    path = row[1]
+    assert path.settings["baseline"] == "sky"
+    assert path.attribution.sum() == pytest.approx(path.score - path.baseline_score, rel=0.05)
+    assert f"{path.score:.2f} instead of {path.baseline_score:.2f} for blank sky" in path.meaning
+
+
+def test_a_default_method_that_a_network_does_not_support_is_left_out_with_a_warning():
+    inputs = keras.Input((16, 16, 1))
+    head = keras.layers.Dense(2)(keras.layers.Flatten()(keras.layers.Conv2D(2, 3)(inputs)))
+    with pytest.warns(UserWarning, match="without cam: Expected a network that ends in GlobalAverage"):
+        (row,) = explain(keras.Model(inputs, head), np.ones((1, 16, 16, 1), "float32"))
+    assert [one.method for one in row] == ["occlusion", "integrated_gradients"]
+    assert row[0].unit_label == "logit"
+    small = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(2)])
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        (row,) = explain(small, np.ones((1, 4, 4, 1), "float32"))
+    assert "without occlusion: Expected a patch within 4 x 4" in str(said[0].message)
+    assert [one.method for one in row] == ["integrated_gradients"]
+
+
+def test_the_unit_of_a_slope_is_that_of_what_the_network_sees(trained, cutouts, tmp_path):
+    from galcnn.layers import LayerStack
+
+    prediction = predict(trained, cutouts[:1], ids=["a"])
+    for wrt, label in (("stretched", "logit per training sigma"), ("sigma", "logit per sigma of noise")):
+        (row,) = explain(trained, cutouts[:1], explainers="saliency", wrt=wrt)
+        assert row[0].unit_label == label
+        hdulist = LayerStack(cutouts[0], prediction, row).to_hdulist()
+        header = next(hdu.header for hdu in hdulist if hdu.name.startswith("SAL"))
+        assert (header["BUNIT"], header["SEEN"]) == (label, "[1:16,1:16]")
+        (again,) = LayerStack.from_hdulist(hdulist).explanations
+        assert (again.unit, again.unit_label, again.field) == (row[0].unit, label, (0, 16, 0, 16))
 
 
 def test_a_flux_map_predicts_what_a_little_more_flux_does(trained, cutouts):
@@ -204,7 +253,7 @@ def test_smoothgrad_in_flux_draws_from_the_sigma_map(trained, cutouts):
             assert (b[0].seed, b[0].settings["noise"], b[0].unit) == (
                 0,
                 "sigma",
-                "nJy-1" if wrt == "flux" else "",
+                "nJy-1" if wrt == "flux" else "(training sigma)-1",
             )
 
 

@@ -16,6 +16,7 @@ from galcnn.explain.network.dream import by_tiles, energy_gradient, scaled, tile
 from galcnn.files import save_cutout
 from galcnn.layers import read_syntheses
 from galcnn.model import save_model
+from galcnn.viewers.side_files import files_figure
 from tests.conftest import toy_images
 from tests.explain import builds
 from tests.explain.builds import flat, linear, mixed
@@ -138,10 +139,18 @@ def test_from_the_command_line_many_at_once_and_resumed(trained, tmp_path, capsy
     images = [str(tmp_path / "one.fits"), str(tmp_path / "wide.fits")]
     words = ["dream", str(tmp_path / "model"), *images, "--layer", "conv1_1", "--out", str(tmp_path / "out")]
     words += ["--octaves", "1", "--steps", "2", "--quiet"]
-    assert main(words) == 0
+    assert main([*words, "--save", str(tmp_path / "dreams.png")]) == 0
+    assert (tmp_path / "dreams.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     files = sorted((tmp_path / "out").glob("[!.]*"))
     assert [file.name for file in files] == ["one-dream.fits", "wide-dream.fits"]
     (made,) = read_syntheses(files[1])
+    figure = files_figure({"wide": (files[1],)})
+    start, image, tenfold, once = figure.axes[:4]
+    assert start.get_title() == f"wide\n{made.start_score:.3g} at conv1_1"
+    assert image.get_title() == f"dream\n{made.score:.3g} at conv1_1"
+    change = made.perturbation.sum(axis=0, dtype=float)
+    np.testing.assert_allclose(once.images[0].get_array(), change)
+    np.testing.assert_allclose(tenfold.images[0].get_array(), 10 * change)
     assert made.image.shape == (2, 20, 40)
     with fits.open(files[1]) as hdulist:
         name = next(hdu.name for hdu in hdulist if hdu.name.startswith("DIFF_DREAM"))

@@ -15,7 +15,7 @@ from galcnn.evaluation import judge
 from galcnn.explain import CAM, Saliency, explain
 from galcnn.faithfulness import FaithfulnessSettings, faithfulness_report
 from galcnn.faithfulness.criteria import CRITERIA, criterion
-from galcnn.faithfulness.report import Models
+from galcnn.faithfulness.report import Models, ranking_table, recommendation, summary, verdict_table
 from galcnn.faithfulness.sample import Galaxies
 from galcnn.files import load_cutout, save_cutout
 from galcnn.layers import LayerStack
@@ -110,6 +110,36 @@ def test_a_report_has_words_figures_and_layers(report):
     q = stack.explanations[2].attribution
     assert np.nanmin(q) >= 0
     assert np.nanmax(q) <= 1
+
+
+def test_methods_are_ranked_by_paired_differences(report):
+    rng = np.random.default_rng(0)
+    light = rng.normal(0, 1, 40)
+    found = {
+        "worse": {"deletion-light": light + 0.2, "pointing": np.ones(40)},
+        "best": {"deletion-light": light + 2.0, "pointing": np.full(40, -1.0)},
+        "as good": {"deletion-light": light + 2.0 + 0.1 * rng.normal(size=40)},
+        "refused": {"deletion_insertion_refused": np.array("Expected ...")},
+        "control_light": {"deletion-light": np.full(40, 9.0)},
+    }
+    table = verdict_table(found)
+    ranking = ranking_table(found, table)
+    rows = {str(row["method"]): row for row in ranking}
+    assert set(rows) == {"worse", "best", "as good"}, "controls are no maps"
+    assert rows["worse"]["behind"] == pytest.approx(1.8, abs=0.1)
+    assert rows["worse"]["behind_low"] > 1.5, "paired: the scatter between galaxies cancels"
+    assert {name for name, row in rows.items() if row["recommended"]} == {"best", "as good"}
+    assert (rows["best"]["passes"], rows["best"]["fails"]) == ("deletion-light", "pointing")
+    said = summary(table, ranking)
+    assert "Recommended for this model: **" in said
+    assert "- best: its peak is often off the galaxy." in said
+    assert "- Not ranked, since not judged: refused." in said
+    nothing = {"none": {"deletion-light": light}, "refused": found["refused"]}
+    assert "No method is recommended" in recommendation(ranking_table(nothing, verdict_table(nothing)))
+    written = QTable.read(report / "ranking.ecsv")
+    assert [str(name) for name in written["method"]] == ["saliency"]
+    assert "## What is recommended" in (report / "faithfulness.md").read_text()
+    assert (report / "fragility.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
 
 
 def test_a_run_goes_on_and_takes_further_methods(report, sky, tmp_path):

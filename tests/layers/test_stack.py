@@ -11,13 +11,15 @@ import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
-from astropy.wcs import WCS
+from astropy.wcs import WCS, DistortionLookupTable
 
 from galcnn.cutout import Cutout
 from galcnn.errors import UnreadableImageError
 from galcnn.explain import Explanation
+from galcnn.explain.explanation import CoarseMap
 from galcnn.layers import LayerStack, provenance_of
 from galcnn.model import Target
+from galcnn.model.cells import CellGrid
 from galcnn.photometry import DISPLAY
 from galcnn.prediction import Prediction
 
@@ -477,3 +479,59 @@ def test_neither_layers_nor_viewers_import_keras():
         "slow = {'keras', 'tensorflow', 'matplotlib'} & set(sys.modules); assert not slow, slow"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+DISTORTED = {
+    "SIP": {"CTYPE1": "RA---TAN-SIP", "CTYPE2": "DEC--TAN-SIP", "A_ORDER": 3, "A_2_0": 4e-5, "A_0_2": 2e-5}
+    | {"A_3_0": 1e-6, "B_ORDER": 2, "B_1_1": -3e-5, "B_0_2": 5e-5},
+    "TPV": {
+        "CTYPE1": "RA---TPV",
+        "CTYPE2": "DEC--TPV",
+        "PV1_1": 1.0,
+        "PV1_4": 0.5,
+        "PV2_1": 1.0,
+        "PV2_4": -0.3,
+    },
+}
+
+
+def distorted(kind):
+    matrix = {"CD1_1": -9e-5, "CD1_2": 3e-5, "CD2_1": 3e-5, "CD2_2": 9e-5}
+    place = {"CRVAL1": 150.0, "CRVAL2": 2.0, "CRPIX1": 40.0, "CRPIX2": 30.0, "RADESYS": "ICRS"}
+    return WCS(fits.Header(place | matrix | DISTORTED[kind]))
+
+
+def with_cells(wcs):
+    """Return the HDUs of a stack with a map of 8 by 19 cells, steps 8 and 4, on 64 by 80 pixels."""
+    grid = CellGrid((3.5, 2.5), (8, 4), (15, 9))
+    coarse = CoarseMap(np.ones((8, 19), np.float32), grid)
+    plane = np.ones((1, 64, 80), np.float32)
+    cam = Explanation(
+        plane, ("all",), "cam", Target("t", (1.0, 0.0, 0.0)), "stretched", "", 1.0, coarse=coarse
+    )
+    cutout = Cutout(np.ones((1, 64, 80), np.float32), ("r",), wcs)
+    return LayerStack(cutout, Prediction(("a",), [[1.0, 0.0, 0.0]], ("a", "b", "c")), (cam,)).to_hdulist()
+
+
+@pytest.mark.parametrize("kind", DISTORTED)
+def test_cells_of_a_distorted_image_stand_on_their_pixels(kind, tmp_path):
+    wcs = distorted(kind)
+    with_cells(wcs).writeto(tmp_path / "l.fits")
+    y, x = np.mgrid[:8, :19]
+    pixels = 2.5 + 4 * x.ravel(), 3.5 + 8 * y.ravel()
+    expected = wcs.all_pix2world(*pixels, 0)
+    with fits.open(tmp_path / "l.fits") as hdulist:
+        own = WCS(hdulist["CAM_T_CELLS"].header)
+    np.testing.assert_allclose(own.all_pix2world(x.ravel(), y.ravel(), 0), expected, rtol=0, atol=1e-9)
+    plain = wcs.wcs_pix2world(*pixels, 0)
+    if kind == "SIP":
+        assert np.abs(np.array(plain) - expected).max() > 1e-7, "the distortion is seen"
+
+
+def test_what_cells_lose_of_look_up_tables_is_said():
+    wcs = tan_wcs()
+    shifts = np.full((5, 6), 0.5, np.float32)
+    wcs.cpdis1 = DistortionLookupTable(shifts, (0.0, 0.0), (0.0, 0.0), (16.0, 16.0))
+    hdulist = with_cells(wcs)
+    said = str(hdulist["CAM_T_CELLS"].header["HISTORY"])
+    assert said == "look-up tables of the WCS are not written: up to 0.12 pixels", "half a pixel of four"

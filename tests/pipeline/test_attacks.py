@@ -200,7 +200,12 @@ def test_figures_show_the_change_in_its_own_unit(trained):
     assert len(panels) == 8
     change = np.ma.filled(panels[3].images[0].get_array(), np.nan)
     np.testing.assert_allclose(change, made[0][0].perturbation_in_sigma.sum(axis=0), rtol=1e-5, atol=1e-5)
+    tenfold = np.ma.filled(panels[2].images[0].get_array(), np.nan)
+    np.testing.assert_allclose(tenfold, 10 * change, rtol=1e-6)
+    assert panels[2].images[0].get_clim() == panels[3].images[0].get_clim(), "one scale for both"
     assert "sigma" in panels[3].get_title()
+    plain = adversarial_figure({"a": made[0]})
+    assert f": {made[0][0].score:.3g}" in plain.axes[1].get_title(), "without classes the score"
     with pytest.raises(ValueError, match="1 to 20 rows"):
         adversarial_figure({}, trained.classes)
     columns = ("accuracy", "low", "high", "random_accuracy", "random_low", "random_high")

@@ -123,9 +123,10 @@ def test_the_calibrated_answer_is_explained(road):
         assert stack.prediction.best == ("thin",)
         expected = 0.01 * raw.prediction.logits + [-2, 2]
         np.testing.assert_allclose(stack.prediction.logits, expected, rtol=1e-5)
-        assert {e.target.name for e in stack.explanations} == {"thin"}
-        # The map is of the network's own logit: calibration has no gradient to the image of its own.
-        assert stack.explanations[0].score == pytest.approx(float(raw.prediction.logits[0, 1]), rel=1e-5)
+        assert {e.target.name for e in stack.explanations} == {"thin-round"}
+        # The map is of the network's own logits: calibration has no gradient to the image of its own.
+        margin = float(raw.prediction.logits[0, 1] - raw.prediction.logits[0, 0])
+        assert stack.explanations[0].score == pytest.approx(margin, rel=1e-4)
         assert stack.provenance["calibration"]["bias"] == [-2.0, 2.0]
         assert LayerStack.read(out[stack.id]).prediction.best == ("thin",)
 

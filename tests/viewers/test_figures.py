@@ -109,6 +109,57 @@ def test_colours_are_symmetric_about_zero_and_white_there():
         assert image.cmap(np.nan)[:3] == (0.75, 0.75, 0.75)
 
 
+def texts(axes):
+    return " ".join(text.get_text() for text in axes.texts).replace("\n", " ")
+
+
+def test_below_each_map_stand_its_meaning_its_wrt_and_how_bands_are_combined():
+    settings = {"baseline": "sky"}
+    path = a_slope(
+        method="integrated_gradients", unit="", kind="amount", wrt="stretched", baseline_score=-0.5
+    )
+    path = dataclasses.replace(path, settings=settings)
+    patch = dataclasses.replace(a_cam(), method="occlusion", settings=settings, kind="amount")
+    slope = a_slope(wrt="stretched", unit="(training sigma)-1", kind="slope")
+    figure = explanation_figure([a_stack(explanations=(path, patch, slope))])
+    first, second, third = (texts(axes) for axes in panels(figure)[1:])
+    assert "Share of each pixel in spiral = 1.00 instead of -0.50 for blank sky." in first
+    assert "wrt stretched, as the network sees it signed sum over g, r, i" in first
+    assert "Covering red pixels by blank sky lowers spiral; blue ones raise it." in second
+    assert "one map for all bands" in second
+    assert "More light in red pixels raises spiral, in blue ones lowers it." in third
+    assert panels(figure)[3].child_axes[0].get_xlabel() == "logit per training sigma"
+
+
+def test_the_field_of_view_is_outlined_and_what_lies_outside_is_hatched():
+    seen = dataclasses.replace(a_cam(), field=(10, 30, 12, 40))
+    axes = panels(explanation_figure([a_stack(explanations=(seen,))]))[1]
+    boxes = {(*one.get_xy(), one.get_width(), one.get_height()): one.get_hatch() for one in axes.patches}
+    assert boxes.pop((11.5, 9.5, 28, 20)) is None, "the outline"
+    covered = np.zeros(SHAPE, int)
+    for (x, y, width, height), hatch in boxes.items():
+        assert hatch
+        left, low = round(x + 0.5), round(y + 0.5)
+        covered[low : low + round(height), left : left + round(width)] += 1
+    expected = np.ones(SHAPE, int)
+    expected[10:30, 12:40] = 0
+    np.testing.assert_array_equal(covered, expected)
+    assert not panels(explanation_figure([a_stack(explanations=(a_cam(),))]))[1].patches, "not known"
+
+
+def test_isophotes_have_levels_and_many_maps_wrap_into_rows():
+    figure = explanation_figure([a_stack(explanations=(a_cam(),) * 9)])
+    figure.draw_without_rendering()
+    shown = panels(figure)[1:]
+    assert len(shown) == 9
+    assert {"5%", "25%"} <= {text.get_text() for text in shown[0].texts}
+    rows = sorted({round(axes.get_position().y0, 3) for axes in shown}, reverse=True)
+    assert [sum(round(axes.get_position().y0, 3) == row for axes in shown) for row in rows] == [3, 3, 3]
+    for axes in figure.axes:
+        box = axes.get_tightbbox()
+        assert box is None or box.y0 > 0, "nothing is cut off below"
+
+
 def test_colour_limits_are_robust():
     values = np.linspace(-1, 1, 10001)
     assert colour_limit(values) == pytest.approx(0.995, abs=1e-3)

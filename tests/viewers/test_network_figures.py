@@ -8,6 +8,7 @@ from galcnn.cutout import Cutout
 from galcnn.explain import Synthesis
 from galcnn.model import Target
 from galcnn.transforms import display_rgb
+from galcnn.transforms.rgb import signed_rgb
 from galcnn.viewers.plots.gradients import (
     backward_figure,
     first_order_figure,
@@ -145,6 +146,20 @@ def test_class_models_say_what_an_independent_prediction_calls_them():
     assert all(symmetric(image) for image in images)
     assert len({image.get_clim() for image in images}) == 1
     np.testing.assert_array_equal(images[2].get_array(), rows["from zero"][0].image[1])
+
+
+def test_three_bands_are_drawn_in_colour_grey_at_zero_and_cut_to_the_field():
+    image = np.zeros((3, 12, 12))
+    image[0, 6, 7], image[2, 6, 7] = -2.0, 2.0  # less blue, more red
+    made = a_synthesis(image=image, start=np.zeros((3, 12, 12)), bands=("g", "r", "i"))
+    (shown,) = images_of(class_model_figure({"from zero": [made]}, field=(4, 10, 2, 12)))
+    assert shown.get_array().shape == (6, 10, 3)
+    assert shown.get_array()[2, 5].tolist() == [255, 128, 0]
+    assert shown.get_array()[0, 0].tolist() == [128, 128, 128]
+    (kernel,) = images_of(filter_image_figure([made]))
+    assert kernel.get_array()[0, 0].tolist() == [255, 128, 0]
+    named = signed_rgb(image, ("R", "G", "B"), 2.0)
+    assert named[6, 7].tolist() == [0, 128, 255], "the first plane of a picture is red"
 
 
 def test_light_is_drawn_in_colour_with_its_peak():

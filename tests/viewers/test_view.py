@@ -25,6 +25,8 @@ from galcnn.transforms import pad
 from galcnn.viewers import export
 from galcnn.viewers.contents import Layer, layers_of, window_of
 from galcnn.viewers.ds9 import command_line, drawn_layers, samp_words, scene
+from galcnn.viewers.isophotes import isophotes
+from galcnn.viewers.plots.panels import layer_figure
 from galcnn.viewers.side_files import contour_text, outlines, region_text
 from tests.layers.test_version_1 import FILE
 from tests.viewers.test_ds9 import SHAPE, a_stack
@@ -180,6 +182,8 @@ def test_export_writes_each_layer_alone_with_its_sky(path, tmp_path):
     names = sorted(file.name for file in out.iterdir())
     layers = layers_of(path)
     assert [n for n in names if n.endswith(".fits")] == sorted(f"{layer.name}.fits" for layer in layers)
+    pictures = {f"{layer.name}.png" for layer in layers} | {"layers.png"}
+    assert {n for n in names if n.endswith(".png")} == pictures, "a picture of everything"
     for layer in layers:
         data, header = fits.getdata(out / f"{layer.name}.fits", header=True)
         np.testing.assert_array_equal(data, layer.data)
@@ -193,6 +197,36 @@ def test_export_writes_each_layer_alone_with_its_sky(path, tmp_path):
         for file in out.glob("*.fits"):
             done = subprocess.run(["fitsverify", "-q", str(file)], capture_output=True, text=True, timeout=30)
             assert done.stdout.startswith("verification OK"), done.stdout
+
+
+def test_a_picture_of_a_layer_is_its_pixels_signed_or_grey():
+    values = np.linspace(-1, 2, 12).reshape(3, 4)
+    values[0, 0] = np.nan
+    signed, grey = (layer_figure(values, "A", "nJy", signed=one).axes[0].images[0] for one in (True, False))
+    for image in (signed, grey):
+        np.testing.assert_array_equal(np.ma.filled(image.get_array(), np.nan), values)
+        assert image.origin == "lower"
+    assert signed.norm.vmin == -signed.norm.vmax
+    assert grey.cmap.name == "gray"
+    for empty in (np.full((3, 3), np.nan), np.zeros((3, 3)), np.ones((2, 2), dtype="uint8")):
+        layer_figure(empty, "A", "", signed=False).draw_without_rendering()
+
+
+def test_isophotes_are_around_light_and_not_around_a_hole():
+    y, x = np.mgrid[:61, :61]
+    radius = np.hypot(x - 30, y - 30)
+    ring = np.exp(-(((radius - 14) / 4) ** 2))
+    lines = isophotes(ring, np.ones(ring.shape, bool))
+    assert {one.share for one in lines} == {0.05, 0.25}
+    for one in lines:
+        assert np.hypot(*(one.points - 30).T).min() > 14, "the outside of the ring only"
+    # Smoothed by one pixel, the profile is a Gaussian of variance 4^2 / 2 + 1 to first order.
+    quarter = next(one for one in lines if one.share == 0.25)
+    reach = 14 + np.sqrt(2 * 9 * np.log(4))
+    assert np.hypot(*(quarter.points - 30).T).mean() == pytest.approx(reach, abs=0.3)
+    blob = np.exp(-((radius / 8) ** 2))
+    assert len(isophotes(blob, np.ones(blob.shape, bool))) == 2
+    assert isophotes(-blob, np.ones(blob.shape, bool)) == [], "a dark spot has none"
 
 
 def test_names_that_are_no_file_names_stay_in_the_folder(tmp_path):

@@ -37,9 +37,10 @@ class IntegratedGradients:
     rule : {"gauss-legendre", "midpoint"}
         Quadrature rule. The error of Gauss-Legendre quadrature decreases much faster with `n` for
         smooth networks.
-    baseline : {"zero", "sky", "blurred"}
-        ``"zero"``: zero flux. ``"sky"``: blank sky with the level and noise of the image's border.
-        ``"blurred"``: the image convolved with a Gaussian.
+    baseline : {"sky", "zero", "blurred"}
+        ``"sky"``: blank sky with the level and noise of the image's border. Its score is
+        `Explanation.baseline_score`; some networks take a blank sky for one of their classes.
+        ``"zero"``: zero flux. ``"blurred"``: the image convolved with a Gaussian.
     blur : float
         Standard deviation of the Gaussian in pixels.
     seed : int
@@ -48,7 +49,7 @@ class IntegratedGradients:
 
     n: int = 64
     rule: Rule = "gauss-legendre"
-    baseline: Baseline = "zero"
+    baseline: Baseline = "sky"
     blur: float = 5.0
     seed: int = 0
 

@@ -111,6 +111,16 @@ def invert(preprocessing: keras.Model, outputs: npt.NDArray[np.float32]) -> npt.
     return outputs
 
 
+def unit_of(preprocessing: keras.Model) -> str:
+    """Return the unit of preprocessed pixels in words, such as "training sigma"."""
+    last = preprocessing.layers[-1]
+    if isinstance(last, PCAWhitening) or (isinstance(last, Standardize) and last.scale):
+        return "training sigma"
+    if isinstance(last, ImageStandardize) and last.scale:
+        return "sigma of the image"
+    return "stretched value"
+
+
 class Preprocessed:
     """Image stack whose images pass through some layers when they are read."""
 

@@ -20,7 +20,7 @@ from galcnn.explain import (
 )
 from galcnn.explain.network.filters import filter_statistics
 from galcnn.layers import write_syntheses
-from galcnn.model import Target, planes_from
+from galcnn.model import Target, looked_at, planes_from
 from galcnn.model.graph import Stage, network_layer
 from galcnn.model.receptive import cell_grid_at
 from galcnn.pipeline.atlas.page import Missing, Page, Sheet, write_arrays
@@ -34,8 +34,6 @@ from galcnn.viewers.plots.network import (
     weight_figure,
 )
 
-#: Sigma in pixels of the PSF of the smooth class models.
-_PSF = 1.0
 #: Largest pixel value of an 8-bit picture.
 _WHITE = 255.0
 #: Number of feature maps per layer on the pages of strongest activations, and of activations of each.
@@ -100,7 +98,7 @@ def _filter_images(subject: AtlasSubject, *, stage: Stage) -> Sheet:
     contrast = _rms(subject.stretched) * _share_seen(subject, stage)
     method = FilterImages(
         stage.linear,
-        ascent=AscentSettings(subject.settings.steps, contrast=contrast),
+        ascent=AscentSettings(subject.settings.steps, contrast=contrast, blur=subject.settings.blur),
         seed=subject.settings.seed,
     )
     made = method(trained, _most_excited(subject, stage, subject.settings.filters))
@@ -108,9 +106,10 @@ def _filter_images(subject: AtlasSubject, *, stage: Stage) -> Sheet:
     return Sheet(
         filter_image_figure(made),
         f"Gradient ascent on the cell at the centre of {stage.linear}, for the {len(made)} filters that the "
-        "shown galaxies excite most, at the RMS of a typical galaxy within the receptive field. Band by "
-        "band in what the network sees, each filter with colours of its own, symmetric about zero (white), "
-        "ending at the value below it; cut to the receptive field. Above each: activation at the start and "
+        "shown galaxies excite most, at the RMS of a typical galaxy within the receptive field, smoothed by "
+        f"{subject.settings.blur:g} pixels (sigma). In the colours of the bands, as the network sees them: "
+        "grey is zero, each filter has a scale of its own, ending at the value below it; cut to what the "
+        "filter sees. With one or two bands, band by band. Above each: activation at the start and "
         f"at the end; {confirmed} of {len(made)} confirmed by an independent pass.",
         lambda path: write_syntheses(path, made, provenance=_provenance(subject)),
     )
@@ -156,7 +155,8 @@ def _most_excited(subject: AtlasSubject, stage: Stage, n: int) -> list[int]:
 
 
 def _class_models(subject: AtlasSubject) -> Sheet:
-    ascent = AscentSettings(subject.settings.steps, contrast=_rms(subject.stretched))
+    settings = subject.settings
+    ascent = AscentSettings(settings.steps, contrast=_rms(subject.stretched), blur=settings.blur)
     rows = {
         f"from {start}": ClassModels(start=start, ascent=ascent, seed=subject.settings.seed)(
             subject.trained, _class_targets(subject)
@@ -165,11 +165,12 @@ def _class_models(subject: AtlasSubject) -> Sheet:
     }
     made = [synthesis for row in rows.values() for synthesis in row]
     return Sheet(
-        class_model_figure(rows, subject.classes),
+        class_model_figure(rows, subject.classes, field=_field(subject)),
         "Simonyan's class models: the image that raises a class logit most for its RMS, here that of a "
         f"galaxy ({ascent.contrast:.2f}), by gradient ascent on the logit minus lambda |I|^2 from zero and "
-        "from noise; band by band, in standard deviations of the training set. The title gives the class "
-        "from an independent prediction; it is the wanted one for "
+        f"from noise, smoothed by {settings.blur:g} pixels (sigma) and cropped to the network's field of "
+        "view. In the colours of the bands, in standard deviations of the training set: grey is zero. The "
+        "title gives the class from an independent prediction; it is the wanted one for "
         f"{sum(s.success for s in made)} of {len(made)}.",
         lambda path: write_syntheses(path, made, provenance=_provenance(subject)),
     )
@@ -178,16 +179,16 @@ def _class_models(subject: AtlasSubject) -> Sheet:
 def _class_models_light(subject: AtlasSubject) -> Sheet:
     unit = subject.trained.card.inputs.unit
     top = _WHITE if unit == "display" else None
-    rows = {}
-    for name, blur in (("any image", 0.0), (f"PSF of sigma {_PSF:g} px", _PSF)):
+    rows, smooth = {}, subject.settings.blur
+    for name, blur in {f"smoothed by {smooth:g} px": smooth, "any image": 0.0}.items():
         ascent = AscentSettings(subject.settings.steps, contrast=_rms(subject.images), upper=top, blur=blur)
         method = ClassModels(wrt="flux", nonnegative=True, ascent=ascent)
         rows[name] = method(subject.trained, _class_targets(subject))
     made = [synthesis for row in rows.values() for synthesis in row]
     return Sheet(
-        class_model_figure(rows, subject.classes),
+        class_model_figure(rows, subject.classes, field=_field(subject)),
         f"The same before the stretch, in {unit}, with no pixel below zero: light alone, from a blank sky. "
-        f"Upper row: any image; lower row: none sharper than a PSF of sigma {_PSF:g} pixel. Drawn in colour "
+        f"Upper row: none sharper than a PSF of sigma {smooth:g} pixels; lower row: any image. In colour "
         f"like a galaxy. {sum(s.success for s in made)} of {len(made)} are predicted to be of the wanted "
         "class.",
         lambda path: write_syntheses(path, made, provenance=_provenance(subject)),
@@ -224,6 +225,13 @@ def _plane(subject: AtlasSubject) -> Sheet:
 
 def _class_targets(subject: AtlasSubject) -> list[Target]:
     return [Target.of_class(name, subject.classes) for name in subject.classes]
+
+
+def _field(subject: AtlasSubject) -> tuple[int, int, int, int]:
+    """Return the network's field of view, see `galcnn.explain.Explanation`."""
+    seen = looked_at(subject.trained.network, subject.stretched.shape[1:3])
+    y, x = (np.flatnonzero(seen.any(axis=axis)) for axis in (1, 0))
+    return int(y[0]), int(y[-1]) + 1, int(x[0]), int(x[-1]) + 1
 
 
 def _share_seen(subject: AtlasSubject, stage: Stage) -> float:

@@ -43,6 +43,9 @@ class AtlasSettings:
         Largest number of convolutions with pages; evenly spaced if the network has more.
     steps : int
         Number of steps of each gradient ascent.
+    blur : float
+        Standard deviation, in pixels, of the Gaussian that smooths filter images and class models, see
+        `galcnn.explain.AscentSettings`.
     seed : int
         Seed of all random numbers.
     """
@@ -52,13 +55,16 @@ class AtlasSettings:
     filters: int = 16
     stages: int = 10
     steps: int = 100
+    blur: float = 1.5
     seed: int = 0
 
     def __post_init__(self) -> None:
         smallest = {"galaxies": 3, "shown": 1, "filters": 1, "stages": 1, "steps": 1}
         low = {name: getattr(self, name) for name, least in smallest.items() if getattr(self, name) < least}
-        if low:
-            raise ValueError(message(f"at least {smallest}", "", **low))
+        if low or self.blur < 0:
+            raise ValueError(
+                message(f"at least {smallest}, and blur of at least 0", "", blur=self.blur, **low)
+            )
 
 
 def sample(catalog: Catalog, classes: Sequence[str], settings: AtlasSettings) -> Catalog:

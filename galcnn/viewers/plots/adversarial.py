@@ -1,4 +1,4 @@
-"""Figures of adversarial attacks: galaxies before and after, and accuracy against epsilon."""
+"""Figures of changed galaxies (attacks, deep dreams) before and after, and accuracy against epsilon."""
 
 from __future__ import annotations
 
@@ -12,7 +12,14 @@ from galcnn.adversarial.visible import Visibility
 from galcnn.cutout import Cutout
 from galcnn.errors import message
 from galcnn.photometry import DISPLAY, parse_unit
-from galcnn.viewers.plots.panels import draw_cutout, draw_signed, likeliest, synthesis_unit, title
+from galcnn.viewers.plots.panels import (
+    colour_limit,
+    draw_cutout,
+    draw_signed,
+    likeliest,
+    synthesis_unit,
+    title,
+)
 from galcnn.viewers.plots.style import RIGHT, SMALL, WRONG, class_look, finish, new_figure
 
 if TYPE_CHECKING:
@@ -25,22 +32,24 @@ if TYPE_CHECKING:
 MOST_ROWS = 20
 
 
-def adversarial_figure(made: Mapping[str, Sequence[Synthesis]], classes: Sequence[str]) -> Figure:
-    """Draw galaxies before and after attacks, with the difference once and tenfold.
+def adversarial_figure(
+    made: Mapping[str, Sequence[Synthesis]], classes: Sequence[str] | None = None
+) -> Figure:
+    """Draw galaxies before and after attacks or deep dreams, with the difference once and tenfold.
 
     Parameters
     ----------
     made : mapping of str to sequence of Synthesis
-        Attacks by id of the galaxy; at most `MOST_ROWS` rows in total.
-    classes : sequence of str
-        Class names of the network.
+        Attacks or dreams by id of the galaxy; at most `MOST_ROWS` rows in total.
+    classes : sequence of str, optional
+        Class names of the network. Without them, titles state the scores of the target.
 
     Returns
     -------
     matplotlib.figure.Figure
-        One row per attack: start and image in the same scaling, start plus ten times the difference,
-        and the difference summed over the bands, in sigma if the noise is known. Titles are green if an
-        independent prediction confirms the attack, else orange.
+        One row per attack: the galaxy, the result, ten times the difference, and the difference, both
+        summed over the bands and on one colour scale, in sigma if the noise is known. Titles are green if
+        an independent prediction confirms the result, else orange.
 
     Raises
     ------
@@ -54,24 +63,23 @@ def adversarial_figure(made: Mapping[str, Sequence[Synthesis]], classes: Sequenc
     grid = figure.subplots(len(rows), 4, squeeze=False)
     for panels, (name, one) in zip(grid, rows, strict=True):
         seen = visibility(one)
-        ten = np.where(np.isfinite(one.perturbation), one.start + 10 * one.perturbation, one.start)
-        for axes, planes in zip(panels, (one.start, one.image, ten), strict=False):
+        for axes, planes in zip(panels, (one.start, one.image), strict=False):
             draw_cutout(axes, _cutout(one, planes))
         in_sigma = one.perturbation_in_sigma
-        change = one.perturbation if in_sigma is None else in_sigma
-        summed = np.nansum(change.astype(np.float64), axis=0)
-        drawn = draw_signed(panels[3], summed)
+        change = (one.perturbation if in_sigma is None else in_sigma).astype(np.float64)
+        summed = np.where(np.isfinite(change).any(axis=0), np.nansum(change, axis=0), np.nan)
+        limit = colour_limit(10 * summed)
+        for axes, factor in zip(panels[2:], (10, 1), strict=True):
+            drawn = draw_signed(axes, factor * summed, limit)
         bar = figure.colorbar(drawn, ax=panels[3], shrink=0.85, aspect=14, pad=0.02)
         bar.ax.tick_params(labelsize=SMALL - 1)
         unit = synthesis_unit(one)
         bar.set_label(f"{unit if in_sigma is None else 'sigma'}, summed over bands", fontsize=SMALL - 1)
         colour = RIGHT if one.success else WRONG
-        before, sure = likeliest(one.start_logits, classes)
-        after, surer = likeliest(one.logits, classes)
-        title(panels[0], f"{name}\n{before} {sure:.3f}", 130)
-        title(panels[1], f"{one.method}\n{after} {surer:.3f}", 130, color=colour)
-        title(panels[2], "start + 10 x difference", 130)
-        title(panels[3], _size(seen, unit), 150)
+        title(panels[0], f"{name}\n{_said(one.start_logits, one.start_score, one, classes)}", 130)
+        title(panels[1], f"{one.method}\n{_said(one.logits, one.score, one, classes)}", 130, color=colour)
+        title(panels[2], "10 x difference", 130)
+        title(panels[3], f"difference: {_size(seen, unit)}", 165)
     return figure
 
 
@@ -101,6 +109,16 @@ def _cutout(one: Synthesis, planes: np.ndarray[tuple[int, ...], np.dtype[np.floa
     unit = parse_unit(one.unit)
     shown = np.clip(planes, 0, 255) if one.unit == str(DISPLAY) else planes
     return Cutout(shown, one.bands, unit=unit)
+
+
+def _said(logits: Sequence[float], score: float, one: Synthesis, classes: Sequence[str] | None) -> str:
+    """Return the class of an image and its probability, or the value of the target."""
+    if classes is not None and len(logits) == len(classes) and not one.network_layer:
+        best, sure = likeliest(logits, classes)
+        return f"{best} {sure:.3f}"
+    if one.network_layer:
+        return f"{score:.3g} at {one.network_layer}"
+    return f"{one.target.name}: {score:.3g}"
 
 
 def _size(seen: Visibility, unit: str) -> str:

@@ -18,6 +18,7 @@ from galcnn.viewers.plots.panels import (
     draw_contours,
     draw_cutout,
     draw_map,
+    draw_meaning,
     draw_scale_bar,
     drawable,
     summed,
@@ -38,6 +39,8 @@ _PANEL = 2.3
 
 
 MOST_GALAXIES = 50
+#: Number of maps of a galaxy in one row.
+_MOST_MAPS = 4
 
 
 def explanation_figure(
@@ -64,10 +67,12 @@ def explanation_figure(
     Returns
     -------
     matplotlib.figure.Figure
-        Per galaxy: the cutout in colour with scale bar and compass, then one panel per explanation with
-        the map summed over its bands and isophotes of the galaxy. Red raises the target, blue lowers it,
-        white is zero, grey is NaN. The colour scale ends at the 99.5th percentile of the absolute value
-        on both sides of zero.
+        Per galaxy: the cutout in colour with scale bar and compass, then one panel per explanation, in
+        several rows if there are more than four: the map summed over its bands, isophotes of the galaxy
+        at 5 and 25 % of its light above the sky, and the outline of the network's field of view; pixels
+        outside of it are hatched. Red raises the target, blue lowers it, white is zero, grey is NaN. The
+        colour scale ends at the 99.5th percentile of the absolute value on both sides of zero. Below each
+        map stand its unit, a sentence on its meaning, its `wrt`, and how its bands were combined.
 
     Raises
     ------
@@ -91,14 +96,19 @@ def explanation_figure(
         )
     if across < 1:
         raise ValueError(message("at least one galaxy in a row", "", across=across))
-    n_columns = 1 + max(len(stack.explanations) for stack in rows)
+    most = max(len(stack.explanations) for stack in rows)
+    n_lines = max(-(-most // _MOST_MAPS), 1)
+    n_columns = 1 + -(-most // n_lines)
     n_rows = -(-len(rows) // across)
-    figure = new_figure(_PANEL * n_columns * across, _PANEL * 1.42 * n_rows)
-    grid = figure.subplots(n_rows, n_columns * across, squeeze=False).reshape(-1, n_columns)
-    for panels in grid[len(rows) :]:
-        for axes in panels:
-            axes.set_axis_off()
-    for panels, stack, true in zip(grid, rows, known, strict=False):
+    figure = new_figure(_PANEL * n_columns * across, _PANEL * 1.75 * n_lines * n_rows)
+    grid = figure.subplots(n_lines * n_rows, n_columns * across, squeeze=False)
+    for axes in grid.flat:
+        axes.set_axis_off()
+        axes.set_anchor("N")  # the space of the text is below
+    for place, (stack, true) in enumerate(zip(rows, known, strict=True)):
+        row, column = n_lines * (place // across), n_columns * (place % across)
+        block = grid[row : row + n_lines, column : column + n_columns]
+        panels = [block[0, 0], *block[:, 1:].flat]
         draw_cutout(panels[0], stack.cutout)
         for explanation in stack.explanations:
             if explanation.method == contours:
@@ -106,11 +116,11 @@ def explanation_figure(
         text, colour = answer_title(stack.id, stack.prediction, true)
         panels[0].set_title(text, fontsize=TITLE, color=colour, parse_math=False)
         for axes, explanation in zip(panels[1:], stack.explanations, strict=False):
+            axes.set_axis_on()
             drawn = draw_map(axes, explanation, stack.cutout)
             axes.set_title(_map_title(explanation), fontsize=TITLE, parse_math=False)
             draw_colour_bar(axes, drawn, explanation)
-        for axes in panels[1 + len(stack.explanations) :]:
-            axes.set_axis_off()
+            draw_meaning(axes, explanation)
     return figure
 
 

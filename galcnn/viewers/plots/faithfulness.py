@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from galcnn.errors import message
-from galcnn.viewers.plots.panels import drawable
+from galcnn.viewers.plots.panels import colour_limit, draw_image, draw_signed, drawable, label_row, title
 from galcnn.viewers.plots.style import SMALL, TITLE, finish, legend, line, new_figure
 
 if TYPE_CHECKING:
@@ -22,6 +24,43 @@ _VERDICTS = {
     "undecided": ("#F2EBB3", "?"),
     "not judged": ("#F4F4F4", "n/a"),
 }
+
+
+def fragility_figure(
+    ids: Sequence[str],
+    images: tuple[npt.NDArray[Any], npt.NDArray[Any]],
+    maps: Mapping[str, tuple[npt.NDArray[Any], npt.NDArray[Any]]],
+    *,
+    share: float,
+) -> Figure:
+    """Draw maps before and after an attack that keeps the class, with the outline of their top pixels.
+
+    `images` are the preprocessed images before and after, shape (n, ny, nx, n_bands); `maps` are those of
+    the first galaxies by method, shape (n, ny, nx); `share` is the fraction of top pixels.
+    """
+    n = len(next(iter(maps.values()))[0])
+    figure = new_figure(1.5 * 2 * n + 0.4, 1.75 * (1 + len(maps)))
+    grid = figure.subplots(1 + len(maps), 2 * n, squeeze=False)
+    for galaxy in range(n):
+        planes = [one[galaxy].mean(axis=-1) for one in images]
+        low, high = np.percentile(planes[0], (1, 99.7))
+        for when, plane in enumerate(planes):
+            axes = grid[0, 2 * galaxy + when]
+            draw_image(axes, plane, cmap="gray", vmin=low, vmax=max(high, low + 1e-9))
+            title(axes, f"{ids[galaxy]}\n{('before', 'after the attack')[when]}", 100)
+        for panels, (before, after) in zip(grid[1:], maps.values(), strict=True):
+            pair = np.stack([before[galaxy], after[galaxy]])
+            limit = colour_limit(pair)
+            for axes, values in zip(panels[2 * galaxy : 2 * galaxy + 2], pair, strict=True):
+                draw_signed(axes, values, limit)
+                size = np.abs(values)
+                if size.max() > size.min():
+                    level = np.quantile(size, 1 - share)
+                    axes.contour(size >= level, levels=[0.5], colors="black", linewidths=0.5)
+    for name, panels in zip(maps, grid[1:], strict=True):
+        label_row(panels[0], name)
+    label_row(grid[0, 0], "as the network sees it")
+    return figure
 
 
 def verdict_figure(table: QTable) -> Figure:
@@ -71,7 +110,7 @@ def similarity_figure(table: QTable) -> Figure:
     figure = new_figure(11, 5.6)
     panels = figure.subplots(2, 4, sharex=True, sharey=True)
     for row, mode in enumerate(("cascading", "independent")):
-        for axes, (measure, title) in zip(panels[row], measures.items(), strict=True):
+        for axes, (measure, heading) in zip(panels[row], measures.items(), strict=True):
             for number, method in enumerate(methods):
                 own = table[
                     (table["method"] == method) & (table["mode"] == mode) & (table["measure"] == measure)
@@ -82,7 +121,7 @@ def similarity_figure(table: QTable) -> Figure:
                 axes.fill_between(x, own["low"], own["high"], color=look["color"], alpha=0.15, linewidth=0)
             stages = list(dict.fromkeys(str(name) for name in table["stage"]))
             axes.set_xticks(range(len(stages)), stages, rotation=90)
-            axes.set_title(title, fontsize=TITLE)
+            axes.set_title(heading, fontsize=TITLE)
             finish(axes)
         panels[row, 0].set_ylabel(mode, fontsize=TITLE)
     figure.supxlabel("randomised from the output down (cascading) or alone (independent)", fontsize=TITLE)

@@ -13,6 +13,7 @@ from galcnn.cutout import Cutout
 from galcnn.errors import message
 from galcnn.photometry import parse_unit
 from galcnn.transforms import display_rgb
+from galcnn.transforms.rgb import signed_rgb
 from galcnn.viewers.plots.panels import (
     colour_limit,
     draw_bar,
@@ -227,15 +228,12 @@ def strongest_figure(
     return figure
 
 
-_MOST_BANDS = 5
-
-
 def filter_image_figure(syntheses: Sequence[Synthesis], *, across: int = 8) -> Figure:
-    """Draw the images that maximise filters of one network layer, band by band."""
+    """Draw the images that maximise filters of a layer: in colour, with few bands each by itself."""
     made = list(syntheses)
     if not made:
         raise ValueError(message("at least one synthesis", "", n=0))
-    bands = made[0].bands[:_MOST_BANDS]
+    bands = _drawn_bands(made[0])
     blocks = -(-len(made) // across)
     n_rows, n_columns = blocks * len(bands), min(across, len(made))
     figure = new_figure(1.25 * n_columns + 0.5, 1.25 * n_rows + 0.5 * blocks + 0.4)
@@ -245,45 +243,55 @@ def filter_image_figure(syntheses: Sequence[Synthesis], *, across: int = 8) -> F
     window = _window(made)
     for i, synthesis in enumerate(made):
         block, column = divmod(i, across)
-        planes = synthesis.image[: len(bands), window[0], window[1]]
+        planes = synthesis.image[:, window[0], window[1]]
         limit = colour_limit(planes.astype(np.float64))
-        for j, (band, plane) in enumerate(zip(bands, planes, strict=True)):
+        for j, band in enumerate(bands):
             axes = grid[block * len(bands) + j, column]
             axes.set_axis_on()
-            draw_signed(axes, plane, limit)
+            _draw_plane(axes, planes, synthesis, band, limit)
             if j == 0:
                 title(
                     axes, f"{synthesis.target.name}\n{synthesis.start_score:.2g} → {synthesis.score:.3g}", 85
                 )
             if j == len(bands) - 1:
                 axes.set_xlabel(f"± {limit:.2g}", fontsize=6.5, labelpad=2)
-            if column == 0:
-                label_row(axes, band)
+            if column == 0 and band is not None:
+                label_row(axes, synthesis.bands[band])
     return figure
 
 
-def class_model_figure(rows: Mapping[str, Sequence[Synthesis]], classes: Sequence[str]) -> Figure:
-    """Draw the images that maximise the classes of a network."""
-    lines = [
-        (name, made, band)
-        for name, made in rows.items()
-        for band in ([None] if _is_light(made) else range(min(len(made[0].bands), _MOST_BANDS)))
-    ]
+def class_model_figure(
+    rows: Mapping[str, Sequence[Synthesis]],
+    classes: Sequence[str] | None = None,
+    *,
+    field: tuple[int, int, int, int] | None = None,
+) -> Figure:
+    """Draw the images that maximise the classes of a network: in colour, with few bands each by itself.
+
+    Without `classes`, titles state scores; `field` is the part that is drawn, see
+    `galcnn.explain.Explanation`.
+    """
+    lines = [(name, made, band) for name, made in rows.items() for band in _drawn_bands(made[0])]
     if not lines:
         raise ValueError(message("at least one synthesis", "", n=0))
     n = max(len(made) for made in rows.values())
-    height = sum(1.72 if band is not None else 1.95 for *_, band in lines) + 0.45 * len(rows)
-    figure = new_figure(1.6 * n + 1.2, height)
+    figure = new_figure(1.6 * n + 1.2, 1.95 * len(lines) + 0.45 * len(rows))
     grid = figure.subplots(len(lines), n, squeeze=False)
+    for axes in grid.ravel():
+        axes.set_axis_off()
+    y0, y1, x0, x1 = field or (0, None, 0, None)
     previous = None
     for panels, (name, made, band) in zip(grid, lines, strict=True):
         limit = colour_limit(np.stack([s.image for s in made]).astype(np.float64))
         for axes, synthesis in zip(panels, made, strict=False):
-            if band is None:
-                draw_image(axes, _light(synthesis))
+            axes.set_axis_on()
+            if _is_light(made):
+                draw_image(axes, _light(synthesis)[y0:y1, x0:x1])
                 axes.set_xlabel(f"peak {synthesis.image.max():.3g} {_unit(synthesis)}", fontsize=6.5)
             else:
-                drawn = draw_signed(axes, synthesis.image[band], limit)
+                drawn = _draw_plane(axes, synthesis.image[:, y0:y1, x0:x1], synthesis, band, limit)
+                if band is None:
+                    axes.set_xlabel(f"± {limit:.2g} {_unit(synthesis) or 'training sigma'}", fontsize=6.5)
             if name != previous:
                 title(axes, _answer(synthesis, classes), 112, color=RIGHT if synthesis.success else WRONG)
         label_row(panels[0], name if band is None else f"{name}\n{made[0].bands[band]}")
@@ -291,6 +299,22 @@ def class_model_figure(rows: Mapping[str, Sequence[Synthesis]], classes: Sequenc
             draw_bar(figure, drawn, list(panels), _unit(made[0]) or "training sigma")
         previous = name
     return figure
+
+
+def _drawn_bands(synthesis: Synthesis) -> list[int] | list[None]:
+    """Return the bands that are drawn one by one; [None] if they are drawn in colour."""
+    if len(synthesis.bands) > 2 or _is_light([synthesis]):
+        return [None]
+    return list(range(len(synthesis.bands)))
+
+
+def _draw_plane(
+    axes: Axes, planes: npt.NDArray[np.float32], synthesis: Synthesis, band: int | None, limit: float
+) -> Any:
+    """Draw one band in signed colours, or all in colour, grey at zero."""
+    if band is None:
+        return draw_image(axes, signed_rgb(planes, synthesis.bands, limit))
+    return draw_signed(axes, planes[band], limit)
 
 
 def _is_light(made: Sequence[Synthesis]) -> bool:
@@ -309,7 +333,9 @@ def _unit(synthesis: Synthesis) -> str:
     return "" if synthesis.wrt == "stretched" else synthesis_unit(synthesis)
 
 
-def _answer(synthesis: Synthesis, classes: Sequence[str]) -> str:
+def _answer(synthesis: Synthesis, classes: Sequence[str] | None) -> str:
+    if classes is None:
+        return f"for {synthesis.target.name}\n{synthesis.start_score:.2g} → {synthesis.score:.3g}"
     best, sure = likeliest(synthesis.logits, classes)
     return f"for {synthesis.target.name}\n{'✓' if synthesis.success else '✗'} {best} {sure:.2f}"
 

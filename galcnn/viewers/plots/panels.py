@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,8 @@ import numpy.typing as npt
 
 from galcnn.errors import message
 from galcnn.transforms import display_rgb
-from galcnn.viewers.plots.style import NO_DATA, RIGHT, SIGNED, SMALL, TITLE, WRONG
+from galcnn.viewers.isophotes import isophotes
+from galcnn.viewers.plots.style import NO_DATA, RIGHT, SIGNED, SMALL, TITLE, WRONG, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -108,10 +110,10 @@ def _write(axes: Axes, text: str, place: tuple[float, float], *, va: str) -> Non
     axes.text(*place, text, color="white", ha="center", va=va, fontsize=SMALL, path_effects=_edge(1.5))
 
 
-def _edge(width: float) -> list[Any]:
+def _edge(width: float, color: str = "black") -> list[Any]:
     from matplotlib.patheffects import withStroke
 
-    return [withStroke(linewidth=width, foreground="black")]
+    return [withStroke(linewidth=width, foreground=color)]
 
 
 #: Percentile of |map| at the end of the colour scale, so that a few large values do not dominate it.
@@ -125,11 +127,11 @@ _LONGEST = 200
 _NUMBER_WIDTH = 45
 
 
+#: Length of a line below a map, in letters and in points of an 8-point title.
+_LINE, _LINE_POINTS = 46, 215.0
+
+
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-
-
-#: Readable names of units.
-_UNITS = {"display": "display value", "uncalibrated": "pixel value"}
 
 
 def draw_cutout(axes: Axes, cutout: Cutout) -> None:
@@ -143,10 +145,36 @@ def draw_cutout(axes: Axes, cutout: Cutout) -> None:
 
 
 def draw_map(axes: Axes, explanation: Explanation, cutout: Cutout) -> Any:
-    """Draw a map summed over its bands in signed colours, with isophotes of the galaxy."""
-    drawn = draw_signed(axes, summed(explanation))
-    _draw_outline(axes, cutout)
+    """Draw a map summed over its bands in signed colours, with isophotes and the network's field of view."""
+    values = summed(explanation)
+    drawn = draw_signed(axes, values)
+    draw_isophotes(axes, cutout)
+    draw_field(axes, explanation.field, cutout.shape)
+    axes.set_xlim(-0.5, values.shape[1] - 0.5)
+    axes.set_ylim(-0.5, values.shape[0] - 0.5)
     return drawn
+
+
+def draw_meaning(axes: Axes, explanation: Explanation) -> None:
+    """Write below the colour bar of a map what it means, its `wrt`, and how its bands are combined."""
+    seen = {"stretched": "stretched, as the network sees it", "flux": "flux", "sigma": "noise (flux, sigma)"}
+    bands = explanation.bands
+    planes = f"signed sum over {', '.join(bands)}" if len(bands) > 1 else f"one map, band {bands[0]}"
+    if bands == ("all",):
+        planes = "one map for all bands"
+    lines = textwrap.wrap(" ".join(explanation.meaning.split()), _LINE, max_lines=3, placeholder="…")
+    lines += [f"wrt {seen[explanation.wrt]}", planes]
+    axes.text(
+        0.5,
+        -0.29,
+        "\n".join(drawable(line, _LINE_POINTS) for line in lines),
+        transform=axes.transAxes,
+        ha="center",
+        va="top",
+        fontsize=SMALL - 1,
+        linespacing=1.25,
+        parse_math=False,
+    )
 
 
 def draw_contours(axes: Axes, explanation: Explanation) -> None:
@@ -173,7 +201,7 @@ def draw_colour_bar(axes: Axes, drawn: Any, explanation: Explanation, *, below: 
         format=FuncFormatter(lambda value, _: f"{value / 10.0**exponent:g}".replace("-", "\N{MINUS SIGN}")),
     )
     power = f"10{str(exponent).translate(_RAISED)} " if exponent else ""
-    bar.set_label(power + unit_label(explanation), fontsize=SMALL)
+    bar.set_label(power + drawable(explanation.unit_label), fontsize=SMALL, parse_math=False)
     bar.ax.tick_params(labelsize=SMALL)
 
 
@@ -242,25 +270,66 @@ def drawable(text: str, points: float = 155.0) -> str:
     return shown
 
 
-def _draw_outline(axes: Axes, cutout: Cutout) -> None:
-    """Draw isophotes of the galaxy."""
-    from scipy.ndimage import gaussian_filter
+def layer_figure(values: npt.NDArray[Any], name: str, unit: str, *, signed: bool) -> Figure:
+    """Draw one layer of a file with a colour bar: signed, or in grey with an asinh scale."""
+    from matplotlib.colors import AsinhNorm
 
-    light = gaussian_filter(display_rgb(cutout).mean(axis=2), sigma=1)
-    low, high = np.percentile(light, (50, 99.8))
-    if high - low > 1:  # of 255: not an empty image
-        axes.contour(light, levels=low + (high - low) * np.array([0.25, 0.65]), colors="0.25", linewidths=0.5)
+    figure = new_figure(3.4, 3.2)
+    axes = figure.add_subplot()
+    shown = np.asarray(values, dtype=np.float64)
+    if signed:
+        drawn = draw_signed(axes, shown)
+    else:
+        known = shown[np.isfinite(shown)]
+        low, middle, high = np.percentile(known, (0.5, 50, 99.8)) if known.size else (0.0, 0.0, 1.0)
+        step = max(float(middle - low), 1e-3 * float(high - low)) or 1.0
+        norm = AsinhNorm(linear_width=step, vmin=float(low), vmax=float(max(high, low + step)))
+        drawn = draw_image(axes, np.where(np.isfinite(shown), shown, np.nan), cmap="gray", norm=norm)
+    axes.set_facecolor(NO_DATA)
+    title(axes, name, 190)
+    draw_bar(figure, drawn, [axes], unit)
+    return figure
 
 
-def unit_label(explanation: Explanation) -> str:
-    """Return the label of the values of a map."""
-    unit = explanation.unit
-    if not unit:
-        return "logit per sigma of noise" if explanation.wrt == "sigma" else "logit"
-    if not unit.endswith("-1"):
-        return f"logit [{drawable(unit)}]"
-    per = unit.removesuffix("-1")
-    return f"logit per {_UNITS.get(per) or drawable(per)}"
+def draw_isophotes(axes: Axes, cutout: Cutout) -> None:
+    """Draw isophotes of the galaxy, each level labelled once with its fraction of the light."""
+    light = cutout.flux.sum(axis=0, dtype=np.float64)
+    labels: dict[float, npt.NDArray[np.float64]] = {}
+    for one in isophotes(light, ~cutout.mask.any(axis=0) & np.isfinite(light)):
+        axes.plot(one.points[:, 1], one.points[:, 0], color="0.25", linewidth=0.5)
+        if len(one.points) > len(labels.get(one.share, ())):
+            labels[one.share] = one.points
+    for share, points in labels.items():
+        y, x = points[np.argmax(points[:, 0])]
+        axes.annotate(
+            f"{share:.0%}",
+            (x, y),
+            xytext=(0, 0.5),
+            textcoords="offset points",
+            color="0.25",
+            ha="center",
+            va="bottom",
+            fontsize=SMALL - 2,
+            annotation_clip=True,
+            path_effects=_edge(1, "white"),
+        )
+
+
+def draw_field(axes: Axes, field: tuple[int, int, int, int] | None, shape: tuple[int, int]) -> None:
+    """Draw the outline of the network's field of view, and hatch what lies outside."""
+    from matplotlib.patches import Rectangle
+
+    if field is None:
+        return
+    (y0, y1, x0, x1), (ny, nx) = field, shape
+    outside = ((0, 0, nx, y0), (0, y1, nx, ny - y1), (0, y0, x0, y1 - y0), (x1, y0, nx - x1, y1 - y0))
+    for x, y, width, height in outside:
+        if width and height:
+            place = (x - 0.5, y - 0.5)
+            look = {"fill": False, "hatch": "/////", "edgecolor": "0.55", "linewidth": 0}
+            axes.add_patch(Rectangle(place, width, height, **look))
+    place = (x0 - 0.5, y0 - 0.5)
+    axes.add_patch(Rectangle(place, x1 - x0, y1 - y0, fill=False, edgecolor="black", linewidth=0.8))
 
 
 def draw_signed(axes: Axes, values: npt.NDArray[Any], limit: float | None = None) -> Any:
