@@ -6,8 +6,11 @@ requested; the error of a broken one names its package and version, and the othe
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
 from typing import Any
 
 from galcnn.errors import PluginError, did_you_mean, message
@@ -120,3 +123,37 @@ def _describe(entry: EntryPoint, group: str) -> Plugin:
     package = entry.dist.name if entry.dist is not None else "unknown package"
     version = entry.dist.version if entry.dist is not None else "unknown version"
     return Plugin(entry.name, group, entry.value, package, version)
+
+
+def run_file(path: str) -> None:
+    """Run a Python file of the user, which registers classes with Keras: ``galcnn --module``.
+
+    Parameters
+    ----------
+    path : str
+        Python file.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If there is no such file, or its name does not end in ``.py``.
+    PluginError
+        If it raises an error.
+    """
+    file = Path(path)
+    name = f"galcnn_module_{file.stem}"
+    spec = spec_from_file_location(name, file)
+    if file.suffix != ".py" or spec is None or spec.loader is None:
+        raise ValueError(message("a Python file", "", module=path))
+    if not file.is_file():
+        raise FileNotFoundError(f"File not found: {file}.")
+    module = module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # the code of the user may raise anything
+        raise PluginError(
+            message(
+                "a Python file that can be run", "", module=path, error=f"{type(error).__name__}: {error}"
+            )
+        ) from error

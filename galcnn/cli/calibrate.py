@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 @click.command(name="calibrate", cls=options.Command)
 @click.argument("model")
 @click.option("--catalog", metavar="FILE", help="Catalog of the training.  [default: its original path]")
+@options.section(
+    "Model of galcnn import",
+    options.model_columns,
+    click.option("--images", metavar="DIR", help="Folder of the images.  [default: as the catalog says]"),
+    options.fit,
+)
 @click.option(
     "--kind",
     type=click.Choice(["temperature", "vector"]),
@@ -51,6 +57,11 @@ if TYPE_CHECKING:
 def command(
     model: str,
     catalog: str | None,
+    image_column: str | tuple[str, ...] | None,
+    label: str | None,
+    id_: str | None,
+    images: str | None,
+    fit: bool,
     kind: Kind,
     coverage: float,
     rule: Rule,
@@ -64,10 +75,14 @@ def command(
     \b
     galcnn calibrate model
     galcnn calibrate model --catalog labels.csv --coverage 0.95 --per-class
+    galcnn calibrate imported --catalog labels.csv --label morphology --image-column file
 
     Writes MODEL/uncertainty.json. Fitted to the validation galaxies: the temperature of the probabilities,
     prediction sets with the given coverage, and the limit beyond which a galaxy is out of distribution
     (OOD). Each is checked on the test set, which is not used for the fit.
+
+    A model of galcnn import needs a labelled --catalog, which is split here. If the network was trained on
+    some of its galaxies, the results are too good.
     """
     from galcnn.cli.quiet import load_tensorflow
 
@@ -78,6 +93,9 @@ def command(
     record = calibrate(
         model,
         catalog=catalog,
+        columns=options.chosen(image=image_column, class_=label, id=id_),
+        images=images,
+        fit=fit,
         settings=CalibrationSettings(kind, coverage, rule, per_class, false_alarms),
         progress=options.progress(quiet),
     )

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from keyword import iskeyword
 from typing import Any
 
 import click
@@ -27,7 +28,7 @@ _MENDABLE = (ValueError, TypeError, OSError, RuntimeError, ImportError, Floating
 GROUPS = {
     "Start here": ("demo",),
     "Data": ("simulate", "fetch", "cut", "convert", "catalog", "redshift", "inspect", "pack"),
-    "Train": ("preflight", "train", "compare", "diagnose", "profile", "landscape"),
+    "Train": ("preflight", "train", "import", "compare", "diagnose", "profile", "landscape"),
     "Answer": ("classify", "calibrate", "evaluate", "neighbours", "label-next", "shift", "drift"),
     "Reason": ("explain", "atlas", "attack", "dream", "faithfulness"),
     "Show": ("view", "report", "export", "info", "plugins"),
@@ -44,7 +45,8 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"galcnn.cli.{cmd_name.replace('-', '_')}").command
+        name = f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name.replace("-", "_")
+        command: click.Command = import_module(f"galcnn.cli.{name}").command
         answer = ctx.find_object(JsonAnswer)
         if answer is None:
             return command
@@ -86,6 +88,17 @@ class _Commands(click.Group):
             return super().invoke(ctx)
 
 
+def _run_modules(paths: Sequence[str]) -> None:
+    """Run the Python files of the user, which register classes with Keras."""
+    if paths:
+        from galcnn.cli.quiet import load_tensorflow
+        from galcnn.plugins import run_file
+
+        load_tensorflow(start=False)
+        for path in paths:
+            run_file(path)
+
+
 @click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="galcnn")
 @click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
@@ -97,6 +110,15 @@ class _Commands(click.Group):
 )
 @click.option("--manifest", metavar="FILE", help="Write the JSON object to a file.")
 @click.option("--overwrite", is_flag=True, expose_value=False, help="Overwrite the manifest.")
+@click.option(
+    "--module",
+    "modules",
+    multiple=True,
+    metavar="FILE.py",
+    expose_value=False,
+    callback=lambda context, option, value: _run_modules(value),
+    help="Run this Python file of your own first, which registers classes with Keras; may be repeated.",
+)
 def cli(as_json: bool, manifest: str | None) -> None:
     """Classify the morphology of galaxies with neural networks, and explain the predictions.
 

@@ -67,6 +67,8 @@ class InputFiles:
         AB magnitude of a value of 1, for all bands or band -> magnitude, of files that do not state it.
     strict : bool
         If True, files whose checksums do not match are not read, see `galcnn.files.load_cutout`.
+    spec : galcnn.model.InputSpec, optional
+        Input specification of the network that will read the images; by default that of the first image.
 
     Attributes
     ----------
@@ -98,6 +100,7 @@ class InputFiles:
         hdu: HDUChoice | None = None,
         zero_points: ZeroPoint | None = None,
         strict: bool = False,
+        spec: InputSpec | None = None,
     ) -> None:
         self.paths = {name: _paths(path) for name, path in paths.items()}
         self.ids = list(self.paths)
@@ -105,7 +108,7 @@ class InputFiles:
         self.size, self.render = size, render
         self.hdu, self.zero_points, self.strict = hdu, zero_points, strict
         self._redshifts = dict(redshifts or {})
-        self._spec: InputSpec | None = None
+        self._spec = spec
         self.folder: str | None = None
         self.untrusted = False
 

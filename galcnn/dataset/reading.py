@@ -37,6 +37,9 @@ def read_dataset(
     render: str | None = None,
     shards: str | os.PathLike[str] | None = None,
     max_unreadable: float = MAX_UNREADABLE,
+    inputs: InputSpec | None = None,
+    fit: bool = False,
+    classes: tuple[str, ...] | None = None,
     progress: Progress = silent,
 ) -> Dataset:
     """Read the images and classes of a catalog.
@@ -59,6 +62,12 @@ def read_dataset(
     max_unreadable : float
         Largest fraction of galaxies without a readable image that fits the first. They are left out, see
         `Dataset`.
+    inputs : galcnn.model.InputSpec, optional
+        Input specification of a network that the images must fit; by default that of the first image.
+    fit : bool
+        If True, the pixel grid may be changed to that of `inputs`, see `galcnn.model.prepare`.
+    classes : tuple of str, optional
+        Classes of a network, in its order; those of the catalog by default.
     progress : galcnn._runtime.progress.Progress
         Progress display.
 
@@ -73,8 +82,16 @@ def read_dataset(
         If more images cannot be read, or do not fit the first; the message names the first such galaxy.
     """
     catalog = as_catalog(catalog)
-    files = InputFiles.of(catalog, images, bands=bands, size=size, render=render)
-    classes = catalog.classes
+    files = InputFiles.of(catalog, images, bands=bands, size=size, render=render, fit=fit, spec=inputs)
+    if unknown := sorted(set(catalog.classes) - set(classes or catalog.classes)):
+        raise ValueError(
+            message(
+                f"classes of the network, {', '.join(classes or ())}",
+                "Name the column of the classes: --label.",
+                classes=unknown,
+            )
+        )
+    classes = classes or catalog.classes
     if len(classes) < 2:
         raise ValueError(
             message(
@@ -83,7 +100,8 @@ def read_dataset(
                 classes=classes,
             )
         )
-    labels = np.searchsorted(np.array(classes), catalog.labels).astype(np.int32)
+    number = {name: i for i, name in enumerate(classes)}
+    labels = np.array([number[str(name)] for name in catalog.labels], np.int32)
     kept, pixels, masked, left_out = _images(files, shards, max_unreadable, progress)
     ids = tuple(files.ids[row] for row in kept)
     return Dataset(ids, pixels, labels[kept], classes, files.spec, masked, left_out=left_out)
@@ -99,6 +117,8 @@ def read_vote_dataset(
     render: str | None = None,
     shards: str | os.PathLike[str] | None = None,
     max_unreadable: float = MAX_UNREADABLE,
+    inputs: InputSpec | None = None,
+    fit: bool = False,
     progress: Progress = silent,
 ) -> Dataset:
     """Read the images and votes of a catalog.
@@ -121,6 +141,10 @@ def read_vote_dataset(
         See `read_dataset`.
     max_unreadable : float
         See `read_dataset`.
+    inputs : galcnn.model.InputSpec, optional
+        See `read_dataset`.
+    fit : bool
+        See `read_dataset`.
     progress : galcnn._runtime.progress.Progress
         Progress display.
 
@@ -136,7 +160,7 @@ def read_vote_dataset(
     """
     catalog = as_catalog(catalog)
     observed = read_votes(catalog, votes)  # refused before reading images
-    files = InputFiles.of(catalog, images, bands=bands, size=size, render=render)
+    files = InputFiles.of(catalog, images, bands=bands, size=size, render=render, fit=fit, spec=inputs)
     kept, pixels, masked, left_out = _images(files, shards, max_unreadable, progress)
     ids = tuple(files.ids[row] for row in kept)
     return Dataset(

@@ -13,7 +13,7 @@ import numpy as np
 from galcnn._runtime.progress import Progress, silent
 from galcnn.catalog import Catalog, read_catalog, relabel
 from galcnn.catalog.catalog import SPLITS
-from galcnn.catalog.formats import Galaxies
+from galcnn.catalog.formats import Columns, Galaxies
 from galcnn.dataset import Dataset, InputFiles, read_dataset, read_vote_dataset, split_catalog
 from galcnn.dataset.reader import HeldCutouts
 from galcnn.errors import message
@@ -183,6 +183,27 @@ def data_of(
             )
         )
     return found
+
+
+def data_of_network(
+    card: Card,
+    catalog: Galaxies,
+    *,
+    columns: Columns | None = None,
+    folder: str | os.PathLike[str] | None = None,
+    fit: bool = False,
+    progress: Progress = silent,
+) -> ExperimentData:
+    """Read and split a catalog with classes for a network that was trained elsewhere."""
+    found = read_catalog(catalog, columns=columns).labelled()
+    found = split_catalog(found, by=DataSettings("").split_by, fractions=DataSettings("").fractions, seed=0)
+    dataset = read_dataset(
+        found, images=folder, inputs=card.inputs, fit=fit, classes=card.classes, progress=progress
+    )
+    found = found.select([name not in dataset.left_out for name in found.ids])
+    sides = {name: dataset.select(np.asarray(found.table["split"]) == name) for name in SPLITS}
+    _check_sides(sides)
+    return ExperimentData(Experiment(DataSettings(str(catalog))), found, dataset, sides)
 
 
 def _catalog_of(data: DataSettings, given: Galaxies | None) -> Catalog:

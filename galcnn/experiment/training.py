@@ -36,10 +36,11 @@ from galcnn.evaluation import Score, evaluate
 from galcnn.evaluation.votes import evaluate_votes
 from galcnn.experiment.data import ExperimentData, read_data
 from galcnn.experiment.settings import Experiment, read_settings
-from galcnn.model import Card, TrainedModel, load_model, network_table, save_model
+from galcnn.model import Card, TrainedModel, load_model, save_model
 from galcnn.model.build import NETWORK
 from galcnn.model.bundle import LEFT_OUT, refuse_foreign_folder
 from galcnn.model.devices import devices_used, is_chief, make_strategy
+from galcnn.model.profile import cost_of
 from galcnn.prediction import Prediction, predict_images
 from galcnn.prediction.priors import sqrt_prior
 from galcnn.training import class_frequency, fit, trained_prior, training_batches
@@ -319,7 +320,7 @@ def _score_and_save(
         data=_describe(prepared),
         settings=prepared.experiment.to_dict(),
         metrics={"n_test": len(scored.table), "epochs": len(history["loss"])} | _metrics(scored),
-        cost=_cost(model, prepared.dataset.inputs.pixel_scale),
+        cost=cost_of(model.get_layer(NETWORK), prepared.dataset.inputs.pixel_scale),
         versions=_versions(),
         devices=devices_used(strategy),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -383,12 +384,6 @@ def _metrics(scored: Scored) -> dict[str, Any]:
         for side, scores in sides.items()
     }
     return {"interval": scored.interval} | figures
-
-
-def _cost(model: keras.Model, pixel_scale: float | None) -> dict[str, Any]:
-    (row,) = network_table([(NETWORK, model.get_layer(NETWORK))], pixel_scale=pixel_scale)
-    figures = {name: row[name].item() for name in row.colnames if name != "network"}
-    return {name: figure for name, figure in figures.items() if np.isfinite(figure)}
 
 
 def _history(history: Mapping[str, Sequence[float]]) -> Table:

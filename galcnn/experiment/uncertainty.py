@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,16 +14,17 @@ import numpy.typing as npt
 from galcnn._runtime.progress import Progress, silent
 from galcnn.catalog import Catalog
 from galcnn.catalog.catalog import SPLITS, as_numbers
-from galcnn.catalog.formats import Galaxies
+from galcnn.catalog.formats import Columns, Galaxies
 from galcnn.dataset import Dataset
 from galcnn.errors import message
 from galcnn.evaluation import Score, exact_share
-from galcnn.experiment.data import data_of
+from galcnn.experiment.data import data_of, data_of_network
 from galcnn.model import TrainedModel
 from galcnn.model.bundle import AnyModel, as_trained, with_embedding
 from galcnn.model.inputs import SCALE_TOLERANCE
 from galcnn.prediction import Prediction
 from galcnn.prediction.logits import BATCH
+from galcnn.prediction.priors import DEFAULT_PRIOR, prior_of
 from galcnn.uncertainty import (
     UncertaintyRecord,
     calibration_test,
@@ -65,6 +67,9 @@ def calibrate(
     model: AnyModel,
     *,
     catalog: Galaxies | None = None,
+    columns: Columns | None = None,
+    images: str | os.PathLike[str] | None = None,
+    fit: bool = False,
     settings: CalibrationSettings | None = None,
     progress: Progress = silent,
 ) -> UncertaintyRecord:
@@ -74,13 +79,25 @@ def calibrate(
     and validation sets. Since the validation set also selected the epoch of the weights, all results are
     measured on the test set, which was not used in training.
 
+    A model without an experiment, such as one of `galcnn.model.import_model`, needs a labelled catalog, which
+    is split here (by its column `split`, if there is one). galcnn cannot know whether the network was trained
+    on some of these galaxies; if it was, the results are too good.
+
     Parameters
     ----------
     model : path-like or galcnn.model.TrainedModel
         Folder of a model trained by an experiment, or the model; ``uncertainty.json`` is written to its
         folder.
     catalog : path-like, Catalog, Table or DataFrame, optional
-        Catalog of the experiment, if it has been moved; the path in the card by default.
+        Catalog of the experiment, if it has been moved; the path in the card by default. Without an
+        experiment, a catalog with images and classes of the model.
+    columns : mapping of str to str, optional
+        Names of the columns `image`, `class` and `id`, of a catalog for a model without an experiment.
+    images : path-like, optional
+        Folder of the images, see `galcnn.dataset.InputFiles.of`, for a model without an experiment.
+    fit : bool
+        If True, images are resampled, cropped and padded to the model's pixel grid, for a model without an
+        experiment.
     settings : CalibrationSettings, optional
         Settings; ``CalibrationSettings()`` by default.
     progress : galcnn._runtime.progress.Progress
@@ -108,7 +125,28 @@ def calibrate(
         )
     _ = trained.classes  # raises an error for a model of votes, before data are read
     card = trained.card
-    prepared = data_of(card, catalog, same=True, progress=progress)
+    if "data" in card.settings:
+        if columns or images is not None or fit:
+            raise ValueError(
+                message(
+                    "a model without an experiment, for other columns, images or a pixel grid",
+                    "The experiment of this model says how its data are read.",
+                    columns=columns,
+                    images=images,
+                    fit=fit,
+                )
+            )
+        prepared = data_of(card, catalog, same=True, progress=progress)
+    else:
+        if catalog is None:
+            raise ValueError(
+                message(
+                    "a catalog with classes, for a model that galcnn did not train",
+                    "Give it: --catalog.",
+                    catalog=catalog,
+                )
+            )
+        prepared = data_of_network(card, catalog, columns=columns, folder=images, fit=fit, progress=progress)
     answering = with_embedding(trained)
     redshifts = _redshifts(prepared.catalog)
     training, aside, test = (_seen(trained, answering, prepared.sides[name], redshifts) for name in SPLITS)
@@ -175,9 +213,11 @@ def _seen(
     logits, embedding = answering.predict(images, batch_size=BATCH, verbose=0)
     prediction = Prediction(side.ids, logits, side.classes)
     card = trained.card
+    if (prior := prior_of(DEFAULT_PRIOR, trained)) is not None:
+        prediction = prediction.with_prior(prior, card.trained_prior)
     known = {REDSHIFT: np.array([redshifts[name] for name in side.ids])} if redshifts else {}
     return _Seen(
-        prediction.with_prior(card.class_prior, card.trained_prior),
+        prediction,
         [side.classes[i] for i in side.labels],
         (image_measures(images, side.inputs) | known, embedding),
     )

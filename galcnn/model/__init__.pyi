@@ -7,6 +7,7 @@ from .card import Card as Card
 from .export import export_onnx as export_onnx
 from .graph import feature_maps as feature_maps
 from .graph import network_layers as network_layers
+from .importing import import_model as import_model
 from .inputs import InputSpec as InputSpec
 from .inputs import images_from as images_from
 from .inputs import planes_from as planes_from
@@ -44,6 +45,7 @@ __all__ = [
     "feature_maps",
     "fit_preprocessing",
     "images_from",
+    "import_model",
     "invert",
     "load_model",
     "looked_at",

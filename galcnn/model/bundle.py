@@ -26,6 +26,8 @@ from galcnn.model.inputs import check_render
 from galcnn.model.logits import ending_in_logits
 
 _MODEL, _CARD = "model.keras", "card.json"
+#: Files of a Keras network.
+NETWORK_FILES = (".keras", ".h5", ".hdf5")
 #: Names that a model folder may contain; a folder with other files is not replaced.
 #: Table of the galaxies that a training left out.
 LEFT_OUT = "left_out.ecsv"
@@ -211,7 +213,7 @@ def save_model(
     with atomic.writing_folder(folder, own=_OWN) as temporary:
         trained.model.save(temporary / _MODEL)
         card = replace(
-            trained.card, name=Path(folder).resolve().name, model_sha256=_sha256(temporary / _MODEL)
+            trained.card, name=Path(folder).resolve().name, model_sha256=file_sha256(temporary / _MODEL)
         )
         saved = replace(trained, card=card, folder=Path(folder).resolve())
         saved.card.write(temporary / _CARD)
@@ -233,7 +235,7 @@ def as_trained(model: AnyModel) -> TrainedModel:
     plain = isinstance(model, keras.Model)
     raise wrong_type(
         "a model: a TrainedModel or the path of a model folder",
-        "A plain Keras model has no card: join both with galcnn.model.TrainedModel(model, card)."
+        "A plain Keras model has no card: galcnn.model.import_model(model, classes=..., bands=...)."
         if plain
         else "",
         model=model,
@@ -270,11 +272,19 @@ def load_model(folder: str | os.PathLike[str]) -> TrainedModel:
     path = Path(folder)
     if not path.exists():
         raise FileNotFoundError(f"Model folder not found: {path}.")
+    if path.is_file() and path.suffix.lower() in NETWORK_FILES:
+        raise ValueError(
+            message(
+                "a model folder",
+                f"Make one of this Keras network: galcnn import {path} --classes A,B --bands B,B --out M.",
+                folder=str(path),
+            )
+        )
     for name in (_CARD, _MODEL):
         if not (path / name).exists():
             raise FileNotFoundError(f"{path} is not a model folder: it has no {name}.")
     card = Card.read(path / _CARD)
-    found = _sha256(path / _MODEL)
+    found = file_sha256(path / _MODEL)
     if found != card.model_sha256:
         raise ValueError(
             message(
@@ -284,11 +294,12 @@ def load_model(folder: str | os.PathLike[str]) -> TrainedModel:
                 folder=str(path),
             )
         )
-    check_contents(path / _MODEL)
-    return TrainedModel(_read(path / _MODEL), card, path.resolve())
+    return TrainedModel(read_network(path / _MODEL), card, path.resolve())
 
 
-def _read(path: Path) -> keras.Model:
+def read_network(path: Path) -> keras.Model:
+    """Read a Keras network from a file of `NETWORK_FILES` after checking that it runs no code."""
+    check_contents(path)
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
@@ -298,7 +309,9 @@ def _read(path: Path) -> keras.Model:
         raise ValueError(
             message(
                 f"a model file that Keras {keras.__version__} can read",
-                "Update keras." if newer else "Restore the file, or train again.",
+                "Update keras."
+                if newer
+                else "Restore the file, or save it again as .keras where it was made.",
                 written_by=f"Keras {written}",
                 error=f"{type(error).__name__}: {error}",
             )
@@ -323,6 +336,7 @@ def with_embedding(trained: TrainedModel) -> keras.Model:
     return keras.Model(inputs, both(trained.preprocessing(inputs)))
 
 
-def _sha256(path: Path) -> str:
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file."""
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()

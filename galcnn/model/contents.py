@@ -10,22 +10,26 @@ accepted. Nothing is extracted to disk.
 from __future__ import annotations
 
 import contextlib
+import copy
 import importlib
 import json
 import math
 import stat
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import h5py
 import keras
 from keras.src.backend.common import global_state
+from keras.src.legacy.saving.saving_utils import model_from_config
 
 from galcnn.errors import message
 
 _CONFIG, _METADATA, _WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
+#: Attribute of a file of the older format.
+_OLD_CONFIG = "model_config"
 #: Members of the archive; Keras writes further files only for layers with vocabularies.
 _MEMBERS = {_CONFIG, _METADATA, _WEIGHTS}
 _LAYERS = """
@@ -65,6 +69,9 @@ _FAMILIES: dict[str, type] = {
     "keras.src.ops.nn": keras.Operation,
     "keras.src.ops.numpy": keras.Operation,
 }
+#: The same of the older format, where Keras looks a class up by its name, and tuples and shapes are entries.
+_OLD_CLASSES = {*_LAYERS.split(), "Functional", "Model", "Sequential", "TensorShape", "__tuple__"}
+_OLD_FAMILIES = ("keras.constraints", "keras.initializers", "keras.regularizers")
 #: Functions of these modules that are no activation functions.
 _OF_SAVING = {"deserialize", "get", "serialize"}
 #: Where Keras keeps the variables that are laid out and not allocated.
@@ -80,6 +87,9 @@ _DTYPES = {"bool", "bfloat16", "float16", "float32", "float64"} | {
 def check_contents(path: Path) -> None:
     """Raise if a model file contains anything except arithmetic layers and their weights."""
     try:
+        if h5py.is_hdf5(path):
+            _check_hdf5(path)
+            return
         with zipfile.ZipFile(path) as archive:
             _check_members(archive)
             config = _parsed(archive.read(_CONFIG))
@@ -88,9 +98,7 @@ def check_contents(path: Path) -> None:
                 held = _check_weights(file, set())
             if held > archive.getinfo(_WEIGHTS).file_size:
                 raise _refused("weights that share their bytes")
-            wanted = _weights_wanted(config)
-            if wanted > held:  # every weight takes a byte or more
-                raise _refused(f"layers of {wanted:,} weights, of which at most {held:,} are in the file")
+            _check_size(config, held)
     except (zipfile.BadZipFile, RecursionError) as error:
         raise _refused(f"{type(error).__name__}: {error}") from error
     # h5py raises these for a corrupt file.
@@ -98,13 +106,39 @@ def check_contents(path: Path) -> None:
         raise _refused(f"weights that cannot be read: {error}") from error
 
 
-def _weights_wanted(config: Any) -> int:
+def _check_hdf5(path: Path) -> None:
+    """Check the older format, one HDF5 file with the configuration among its attributes."""
+    with h5py.File(path, "r") as file:
+        config = _parsed(file.attrs.get(_OLD_CONFIG, ""))
+        _check_config(config, old=True)
+        held = _check_weights(file, set())
+    if held > path.stat().st_size:
+        raise _refused("weights that share their bytes")
+    _check_size(config, held, deserialize=model_from_config)
+
+
+def check_registered(network: keras.Model) -> None:
+    """Raise if the file of a network would be refused for a class that is neither of Keras nor registered."""
+    _check_config(json.loads(network.to_json()))
+
+
+def _check_size(config: Any, held: int, deserialize: Callable[[Any], Any] | None = None) -> None:
+    wanted = _weights_wanted(config, deserialize or _deserialized)
+    if wanted > held:  # every weight takes a byte or more
+        raise _refused(f"layers of {wanted:,} weights, of which at most {held:,} are in the file")
+
+
+def _deserialized(config: Any) -> Any:
+    return keras.saving.deserialize_keras_object(config, safe_mode=True)
+
+
+def _weights_wanted(config: Any, deserialize: Callable[[Any], Any]) -> int:
     """Return the number of weights of the layers, which are laid out but not allocated."""
     left = list(global_state.get_global_attribute(_PENDING, []))
     try:
         # Without its variables a model of any size is built in milliseconds.
         with keras.StatelessScope(initialize_variables=False), contextlib.suppress(Exception):
-            keras.saving.deserialize_keras_object(config, safe_mode=True)
+            deserialize(copy.deepcopy(config))  # Keras changes that of the older format
         # What an invalid configuration raises, Keras raises again when it loads: here the weights count.
         pending = global_state.get_global_attribute(_PENDING, [])[len(left) :]
         return sum(math.prod(variable.shape) for variable in pending)
@@ -121,6 +155,9 @@ def _parsed(content: bytes) -> Any:
 
 def saved_by(path: Path) -> str:
     """Return the version of Keras that wrote a model file, or an empty string if it is not stated."""
+    if h5py.is_hdf5(path):
+        with h5py.File(path, "r") as file:
+            return str(file.attrs.get("keras_version", ""))
     with zipfile.ZipFile(path) as archive:
         try:
             stated = json.loads(archive.read(_METADATA))
@@ -133,7 +170,8 @@ def _refused(holds: str) -> ValueError:
     return ValueError(
         message(
             "a model file with layers of Keras and their weights, and nothing that runs",
-            "Do not use it; ask its author.",
+            "Do not use it; ask its author. A class of your own: register it with Keras in a Python file, "
+            "galcnn --module FILE.py.",
             holds=holds,
         )
     )
@@ -154,16 +192,16 @@ def _check_members(archive: zipfile.ZipFile) -> None:
             raise _refused(f"archive member {member.filename}, encrypted")
 
 
-def _check_config(config: Any) -> None:
+def _check_config(config: Any, *, old: bool = False) -> None:
     if not isinstance(config, dict):
         raise _refused("a configuration that is not of a model")
     # The compile configuration is not loaded.
     for entry in _entries({key: value for key, value in config.items() if key != "compile_config"}):
-        if not _plain(entry):
+        if not (_plain(entry) or (old and "module" not in entry and _plain_by_name(entry["class_name"]))):
             named = {key: entry.get(key) for key in ("module", "class_name", "registered_name")}
             if entry["class_name"] == "function":
                 named["config"] = entry.get("config")
-            raise _refused(f"{named}")
+            raise _refused(f"{named}{', in the older format (save it as .keras)' if old else ''}")
 
 
 def _entries(content: Any) -> Iterator[Mapping[str, Any]]:
@@ -196,6 +234,13 @@ def _plain(entry: Mapping[str, Any]) -> bool:
     if registered not in (None, name):
         return _registered(registered)
     return isinstance(module, str) and ((module, name) in _CLASSES or _in_family(module, name))
+
+
+def _plain_by_name(name: object) -> bool:
+    """Return True for an allowed class of the older format, which names no modules."""
+    return isinstance(name, str) and (
+        name in _OLD_CLASSES or any(_in_family(module, name) for module in _OLD_FAMILIES)
+    )
 
 
 def _in_family(module: str, name: str) -> bool:

@@ -153,6 +153,13 @@ def network_table(networks: Sequence[tuple[str, keras.Model]], *, pixel_scale: f
     return Table(rows)
 
 
+def cost_of(network: keras.Model, pixel_scale: float | None = None) -> dict[str, float]:
+    """Return the cost of a network for its card; what is not known is left out."""
+    (row,) = network_table([("", network)], pixel_scale=pixel_scale)
+    figures = {name: row[name].item() for name in row.colnames if name != "network"}
+    return {name: figure for name, figure in figures.items() if np.isfinite(figure)}
+
+
 def _flops(layer: Any, entering: tuple[Any, ...], leaving: tuple[int, ...]) -> int:
     """Count two operations per weight and position, and one per bias and position."""
     places = int(np.prod(leaving[:-1])) if len(leaving) > 1 else 1

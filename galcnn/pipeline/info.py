@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -128,9 +129,13 @@ def _answers(card: Card) -> list[str]:
         ]
     return [
         f"classes       {', '.join(card.classes)}",
-        f"class prior   {', '.join(f'{name} {p:.3f}' for name, p in card.class_prior.items())}",
-        f"as trained    {', '.join(f'{name} {p:.3f}' for name, p in card.trained_prior.items())}",
+        f"class prior   {_shares(card.class_prior)}",
+        f"as trained    {_shares(card.trained_prior)}",
     ]
+
+
+def _shares(prior: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {share:.3f}" for name, share in prior.items()) or "not known"
 
 
 def _image(file: Path) -> str:

@@ -29,7 +29,7 @@ from galcnn.model import (
     load_model,
     save_model,
 )
-from galcnn.model.bundle import _sha256
+from galcnn.model.bundle import file_sha256
 from galcnn.model.contents import check_contents, saved_by
 
 MEMBERS = ("metadata.json", "config.json", "model.weights.h5")
@@ -67,7 +67,7 @@ def forged(honest, tmp_path, untrained):
                     archive.writestr(name, content)
         else:
             write(path, members)
-        replace(untrained.card, model_sha256=_sha256(path)).write(folder / "card.json")
+        replace(untrained.card, model_sha256=file_sha256(path)).write(folder / "card.json")
         return folder
 
     return forge
