@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -20,6 +20,7 @@ from galcnn.cli.answers import tell
 @click.option("--by", multiple=True, metavar="C", help="Also score bins of this quantity; may be repeated.")
 @click.option("--bins", type=click.IntRange(min=2), default=4, show_default=True, help="Bins per quantity.")
 @options.raw
+@options.orientations
 @options.files
 @click.option("--out", required=True, metavar="DIR", help="Output folder for tables and figures.")
 @options.overwrite
@@ -37,6 +38,7 @@ def command(
     by: tuple[str, ...],
     bins: int,
     raw: bool,
+    orientations: Literal[1, 4, 8] | None,
     render: str | None,
     out: str,
     overwrite: bool,
@@ -80,7 +82,9 @@ def command(
         labelled,
         out,
         files=InputFiles.of(labelled, images, **options.reading(given)),
-        settings=ClassifySettings("catalog", calibrated=not raw, fit=given["fit"], render=render),
+        settings=ClassifySettings(
+            "catalog", calibrated=not raw, fit=given["fit"], render=render, orientations=orientations
+        ),
         by=by,
         n_bins=bins,
         seed=seed,

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     ),
     click.option("--save", metavar="PNG", help="Draw the images and their maps; --out can then be left out."),
 )
+@options.orientations
 @options.overwrite
 @options.device
 @options.quiet
@@ -73,6 +74,7 @@ def command(
     overwrite: bool,
     device: str,
     quiet: bool,
+    orientations: int | None,
     **given: Any,
 ) -> None:
     """Explain predictions by maps, as layers of a FITS file.
@@ -87,7 +89,8 @@ def command(
 
     If the output is a folder, an interrupted run is continued by the same command. Images that cannot be
     read are skipped, with the reason. If the model was calibrated, the maps explain the class of the
-    calibrated prediction.
+    calibrated prediction. What is explained is the model's answer, by default the average over 8
+    orientations of each image, at 8 times the cost of one; with --orientations 1 it is that of one.
     """
     from galcnn.cli.quiet import load_tensorflow
 
@@ -110,7 +113,7 @@ def command(
     from galcnn.model import load_model
     from galcnn.pipeline import ExplainSettings, explain_files, working_methods
 
-    trained = load_model(model).with_render(given["render"])
+    trained = load_model(model).with_orientations(orientations).with_render(given["render"])
     explainers = explainers_by_name(methods or DEFAULT)
     if catalog:
         galaxies = options.catalog_galaxies(trained.card, given | {"catalog": catalog})

@@ -147,6 +147,13 @@ zero_point: Decorator = click.option(
     metavar="B=MAG,...",
     help="AB magnitude of pixel value 1, if not in the header: 25.3, or g=25.3,r=26.1 for each band.",
 )
+orientations: Decorator = click.option(
+    "--orientations",
+    type=click.Choice(["1", "4", "8"]),
+    metavar="N",
+    callback=lambda context, option, value: None if value is None else int(value),
+    help="Average N of the model's orientations of each image: 1 for speed.  [default: all, usually 8]",
+)
 strict: Decorator = click.option(
     "--strict", is_flag=True, help="Refuse files whose checksums do not match, not only note it."
 )

@@ -115,7 +115,7 @@ def command(
         )
         if snapshots is not None and not Path(snapshots).is_dir():
             click.echo(f"{snapshots} has no snapshots of this model: train it again with --overwrite")
-    _report(trained.card, path)
+    _report(trained.card, path, trained.orientations)
     if (path / "health.csv").is_file():
         click.echo(f"gradients during the training: galcnn diagnose {out}")
     if experiment is not None and experiment.endswith(".json"):
@@ -131,7 +131,7 @@ def _say_rate(rate: float | None, figure: str) -> None:
     click.echo(f"wrote {figure}")
 
 
-def _report(card: Any, out: Path) -> None:
+def _report(card: Any, out: Path, orientations: int) -> None:
     from galcnn.model.bundle import LEFT_OUT
 
     counts = {side: sum(n.values()) for side, n in card.data["counts"].items()}
@@ -162,6 +162,11 @@ def _report(card: Any, out: Path) -> None:
     if sides[1]:
         click.echo(
             "catalog: class frequencies of the training set; sqrt: their square roots, for rare classes"
+        )
+    if orientations > 1:
+        click.echo(
+            f"predictions average {orientations} orientations of each image, at {orientations} times the "
+            "cost of one; galcnn classify --orientations 1 is faster"
         )
     click.echo(f"wrote {out}/: model.keras, card.json, history.csv, test.ecsv")
     click.echo(f"next: galcnn classify {out} IMAGE... --out classes.ecsv")

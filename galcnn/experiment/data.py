@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Literal
 
 import keras
 import numpy as np
@@ -52,16 +53,23 @@ class ExperimentData:
     sides: Mapping[str, Dataset]
 
     def network_settings(self, *, averaged: bool = False) -> NetworkSettings:
-        """Return the settings of the network, with its default field filled in.
+        """Return the settings of the network, with its default field and orientations filled in.
 
         If the experiment averages orientations in prediction only, they are averaged only if `averaged`.
         """
         network, inputs = self.experiment.network, self.dataset.inputs
         if network.averaging == "prediction" and not averaged:
-            network = replace(network, orientations=1, averaging="always")
+            network = replace(network, orientations=1)
+        elif network.orientations is None:
+            network = replace(network, orientations=self._default_orientations())
         if network.field is None and inputs.unit == DISPLAY.name and inputs.pixel_scale is None:
             return replace(network, field=_PICTURE_FIELD)
         return network
+
+    def _default_orientations(self) -> Literal[1, 4, 8]:
+        if self.dataset.inputs.shape[0] != self.dataset.inputs.shape[1]:
+            return 1
+        return 4 if _unlike_mirrored(self.experiment, self.dataset.classes) else 8
 
     def new_model(
         self, seed: int | None = None, *, synchronized: bool = False, averaged: bool = False
@@ -123,14 +131,13 @@ def read_data(
         _catalog_of(data, catalog), by=data.split_by, fractions=data.fractions, seed=experiment.split_seed
     )
     classes = catalog.classes if data.votes is None else data.votes.answers
-    mirror = experiment.training.augmentation.mirror_of(classes)
-    chiral = [name for name in classes if is_chiral(name)]
-    if experiment.network.orientations == 8 and (chiral or np.any(mirror != np.arange(len(mirror)))):
+    orientations = experiment.network.orientations
+    if (chiral := _unlike_mirrored(experiment, classes)) and orientations == 8:
         raise ValueError(
             message(
                 "classes that mirroring does not change, for a network of 8 orientations",
                 "It cannot distinguish them: use 4 orientations, or merge the classes.",
-                classes=chiral or classes,
+                classes=chiral,
             )
         )
     read = read_dataset if data.votes is None else partial(read_vote_dataset, votes=data.votes)
@@ -144,6 +151,14 @@ def read_data(
         max_unreadable=data.max_unreadable,
         progress=progress,
     )
+    if orientations in (4, 8) and dataset.inputs.shape[0] != dataset.inputs.shape[1]:
+        raise ValueError(
+            message(
+                f"square images for {orientations} orientations",
+                "Crop them (--size), or leave out network.orientations.",
+                shape=dataset.inputs.shape,
+            )
+        )
     catalog = catalog.select([name not in dataset.left_out for name in catalog.ids])
     dataset = dataset.cached(data.cache_megabytes)
     if experiment.training.augmentation.redshift is not None:
@@ -204,6 +219,13 @@ def data_of_network(
     sides = {name: dataset.select(np.asarray(found.table["split"]) == name) for name in SPLITS}
     _check_sides(sides)
     return ExperimentData(Experiment(DataSettings(str(catalog))), found, dataset, sides)
+
+
+def _unlike_mirrored(experiment: Experiment, classes: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the classes whose mirrored galaxies have another class; all of them if only some are known."""
+    mirror = experiment.training.augmentation.mirror_of(classes)
+    chiral = tuple(name for name in classes if is_chiral(name))
+    return chiral or (classes if np.any(mirror != np.arange(len(mirror))) else ())
 
 
 def _catalog_of(data: DataSettings, given: Galaxies | None) -> Catalog:

@@ -117,9 +117,14 @@ def objective_of(
     settings: LandscapeSettings | None = None,
     progress: Progress = silent,
 ) -> Objective:
-    """Return the loss of a model on galaxies of its training set, as a function of its weights."""
+    """Return the loss of a model on galaxies of its training set, as a function of its weights.
+
+    It is the loss of the training: orientations that are averaged in prediction only are not averaged.
+    """
     settings = settings or LandscapeSettings()
-    training = _drawn(data_of(trained.card, catalog, progress=progress).sides["train"], settings)
+    prepared = data_of(trained.card, catalog, progress=progress)
+    training = _drawn(prepared.sides["train"], settings)
+    trained = trained.with_orientations(prepared.network_settings().orientations or 1)
     chunks = range(0, len(training), _CHUNK)
     seen = [
         np.asarray(trained.preprocessing(training.images[k : k + _CHUNK], training=False)) for k in chunks

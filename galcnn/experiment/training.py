@@ -141,7 +141,7 @@ def train(
             seed=experiment.seed,
             callbacks=[*callbacks, *looking, shown, checkpoint],
         )
-    if shared or experiment.network.averaging == "prediction":
+    if shared or prepared.network_settings() != prepared.network_settings(averaged=True):
         model = prepared.averaged(model)  # this model is evaluated and saved
     extra = {"health.csv": lambda path: write_table(looking[0].table(), path)} if looking else {}
     saved = _score_and_save(

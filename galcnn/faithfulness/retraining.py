@@ -272,7 +272,7 @@ def _retrained_model(
     own = replace(prepared, sides=prepared.sides if differing == "seeds" else _shuffled(prepared, seed))
     model = own.new_model(seed)
     fit(model, own.sides["train"], own.sides["validation"], settings=experiment.training, seed=seed)
-    if experiment.network.averaging == "prediction":
+    if own.network_settings() != own.network_settings(averaged=True):
         model = own.averaged(model)
     data = replace(experiment.data, split_seed=experiment.split_seed)
     told = replace(experiment, data=data, seed=seed)

@@ -19,11 +19,12 @@ from galcnn._runtime.html import overview
 from galcnn._runtime.representation import summary
 from galcnn.catalog import Votes
 from galcnn.errors import message, wrong_type
-from galcnn.model.build import LOGITS, NETWORK, PREPROCESSING
+from galcnn.model.build import LOGITS, NETWORK, PREPROCESSING, assemble
 from galcnn.model.card import Card, card_lines
 from galcnn.model.contents import check_contents, saved_by
 from galcnn.model.inputs import check_render
 from galcnn.model.logits import ending_in_logits
+from galcnn.model.orientations import orientations_of, with_orientations
 
 _MODEL, _CARD = "model.keras", "card.json"
 #: Files of a Keras network.
@@ -170,6 +171,49 @@ class TrainedModel:
             return self
         check_render(render, self.card.inputs.unit)
         return replace(self, card=replace(self.card, inputs=replace(self.card.inputs, render=render)))
+
+    @property
+    def orientations(self) -> int:
+        """Number of orientations of each image that the network averages, by which its cost grows."""
+        return orientations_of(self.network)
+
+    def with_orientations(self, count: int | None) -> TrainedModel:
+        """Return the model averaging fewer orientations: faster, slightly less accurate.
+
+        Parameters
+        ----------
+        count : {1, 4, 8} or None
+            Number of orientations, at most that of the model. None returns the model unchanged.
+
+        Returns
+        -------
+        TrainedModel
+            Model with the same weights; its name and notes state the number. It has no folder and thus no
+            uncertainty record, which was measured with all orientations.
+
+        Raises
+        ------
+        ValueError
+            If the model averages fewer orientations.
+        """
+        own = self.orientations
+        if count is None or count == own:
+            return self
+        if count not in (1, 4) or count > own:
+            raise ValueError(
+                message(
+                    f"at most the {own} orientations that the model averages: 1, 4 or 8"
+                    if own > 1
+                    else "1 orientation, since the model averages none",
+                    "",
+                    orientations=count,
+                )
+            )
+        model = assemble(self.preprocessing, with_orientations(self.network, count))
+        note = f"{count} of {own} orientations"
+        # Files that were written with another number of orientations must not count as those of this model.
+        card = replace(self.card, name=f"{self.card.name} ({note})", notes=(*self.card.notes, note))
+        return replace(self, model=model, card=card, folder=None)
 
 
 def save_model(

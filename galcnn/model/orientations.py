@@ -17,7 +17,7 @@ from galcnn.errors import message
 
 
 class _OfOrientations(keras.layers.Layer):
-    """Base: the number of orientations, 4 quarter turns or 8 with mirror images."""
+    """Base: the number of orientations, 4 quarter turns or 8 with mirror images; 1 leaves all as it is."""
 
     def __init__(self, count: int = 8, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -63,6 +63,24 @@ class OrientationMean(_OfOrientations):
         return (None if n is None else n // self.count, *input_shape[1:])
 
 
+def orientations_of(network: keras.Model) -> int:
+    """Return the number of orientations that a network averages; 1 if it averages none."""
+    counts = [layer.count for layer in network.layers if isinstance(layer, _OfOrientations)]
+    return max(counts, default=1)
+
+
+def with_orientations(network: keras.Model, count: int) -> keras.Model:
+    """Return a copy of a network, with its weights, that averages another number of orientations."""
+
+    def renewed(layer: keras.layers.Layer) -> keras.layers.Layer:
+        changed = {"count": count} if isinstance(layer, _OfOrientations) else {}
+        return type(layer).from_config(layer.get_config() | changed)
+
+    copy = keras.models.clone_model(network, clone_function=renewed)
+    copy.set_weights(network.get_weights())
+    return copy
+
+
 def mean_turned_back(maps: Any, count: int) -> Any:
     """Rotate the maps of all orientations back and average them."""
     parts = keras.ops.reshape(maps, (count, -1, *maps.shape[1:]))
@@ -94,4 +112,4 @@ _TURNS: list[tuple[bool, tuple[int, ...]]] = [
     (True, ()),
     (True, (1, 2)),
 ]
-_COUNTS = (4, 8)
+_COUNTS = (1, 4, 8)

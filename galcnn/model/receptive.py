@@ -46,7 +46,7 @@ def cell_grid(tensor: keras.KerasTensor) -> CellGrid:
             continue
         if not sources:
             known[id(current)] = CellGrid()
-        elif isinstance(layer, OrientationMean):
+        elif isinstance(layer, OrientationMean) and layer.count > 1:
             turned = sources[0]
             while not isinstance((made := producer(turned))[0], Orientations):
                 turned = made[1][0]
@@ -75,7 +75,7 @@ def seen_in(network: keras.Model, layer: NetworkLayer) -> NetworkLayer | None:
     seen: set[int] = set()
     for tensor in pending:
         made_by, sources = producer(tensor)
-        if isinstance(made_by, Orientations):
+        if isinstance(made_by, Orientations) and made_by.count > 1:
             return next(step for step in network_layers(network).values() if step.layer is made_by)
         if not isinstance(made_by, OrientationMean):
             pending += [source for source in sources if id(source) not in seen]

@@ -14,7 +14,7 @@ Identifier = str | Mapping[str, Any] | None
 BLOCKS = "blocks"
 _NORMALIZATIONS = ("batch", "group", "layer", "none")
 _POOLINGS = ("max", "average")
-_AVERAGINGS = ("always", "prediction")
+_AVERAGINGS = ("prediction", "always")
 _PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
 #: Settings that have no effect on an architecture of keras.applications.
 _OF_BLOCKS = (
@@ -55,14 +55,16 @@ class NetworkSettings:
         Activation function, as a Keras identifier.
     pooling : {"max", "average"}
         Pooling at the end of each block except the last.
-    orientations : {1, 4, 8}
+    orientations : {1, 4, 8} or None
         Number of orientations that the network averages: 4 rotations, or 8 with mirror images. The
         feature maps of the rotated images are rotated back and averaged. The logits are then
         invariant to these orientations; the cost grows by the same factor. With 8, the network cannot
-        distinguish an image from its mirror image.
-    averaging : {"always", "prediction"}
-        Whether orientations are averaged always, or in prediction only. With ``"prediction"`` the
-        network is trained on single orientations, at their cost; only the saved model averages.
+        distinguish an image from its mirror image. (An experiment replaces None by 8; by 4 if mirrored
+        galaxies have another class; by 1 if the images are not square. `build_network` takes it as 1.)
+    averaging : {"prediction", "always"}
+        Whether orientations are averaged in prediction only, or in training too. With ``"prediction"``
+        the network is trained on single orientations, at their cost; only the saved model averages.
+        (`build_network` averages in either case.)
     dropout : float
         Dropout rate before the last layer.
     spatial_dropout : float
@@ -71,6 +73,7 @@ class NetworkSettings:
         al. 2015).
     initializer : str or mapping
         Initializer of the kernels, as a Keras identifier or configuration. Each layer has its own seed.
+        The kernel of the last layer is always a hundredth of He's, so that the logits begin near zero.
     regularizer : str, mapping or None
         Regularizer of the kernels, as a Keras identifier or configuration.
     l1 : float
@@ -91,7 +94,7 @@ class NetworkSettings:
     """
 
     architecture: str = BLOCKS
-    widths: tuple[int, ...] = (16, 32, 64, 128)
+    widths: tuple[int, ...] = (24, 48, 96)
     depth: int = 2
     residual: bool = False
     stem: int = 16
@@ -100,8 +103,8 @@ class NetworkSettings:
     normalization: Literal["batch", "group", "layer", "none"] = "batch"
     activation: Identifier = "relu"
     pooling: Literal["max", "average"] = "max"
-    orientations: Literal[1, 4, 8] = 1
-    averaging: Literal["always", "prediction"] = "always"
+    orientations: Literal[1, 4, 8] | None = None
+    averaging: Literal["prediction", "always"] = "prediction"
     dropout: float = 0.2
     spatial_dropout: float = 0.0
     initializer: Identifier = "he_normal"
@@ -148,20 +151,12 @@ class NetworkSettings:
         for name, words in (
             ("normalization", _NORMALIZATIONS),
             ("pooling", _POOLINGS),
-            ("orientations", (1, 4, 8)),
+            ("orientations", (1, 4, 8, None)),
             ("averaging", _AVERAGINGS),
             ("precision", (*_PRECISIONS, None)),
         ):
             if getattr(self, name) not in words:
                 raise ValueError(message(f"{name} among {words}", "", **{name: getattr(self, name)}))
-        if self.averaging == "prediction" and self.orientations == 1:
-            raise ValueError(
-                message(
-                    "4 or 8 orientations to average in prediction",
-                    'Leave out averaging = "prediction".',
-                    orientations=self.orientations,
-                )
-            )
         if self.architecture != BLOCKS:
             self._refuse_settings_of_blocks()
 

@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any, Literal, Union
 
 import numpy as np
 import numpy.typing as npt
@@ -65,6 +65,10 @@ class ClassifySettings:
         Number of forward passes with dropout on, to measure the uncertainty; 0 for none.
     seed : int
         Seed of the dropout masks, which also depend on the id of the galaxy.
+    orientations : {1, 4, 8} or None
+        Number of orientations of each image that are averaged, see
+        `galcnn.model.TrainedModel.with_orientations`; None for all that the model averages. With fewer,
+        the probabilities are not calibrated.
     """
 
     prior: str | Mapping[str, float] = DEFAULT_PRIOR
@@ -74,6 +78,7 @@ class ClassifySettings:
     render: str | None = None
     dropout_samples: int = 0
     seed: int = 0
+    orientations: Literal[1, 4, 8] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "prior", parse_prior(self.prior))
@@ -151,10 +156,10 @@ Model = Union[str, os.PathLike[str], "TrainedModel", Classifier]
 Models = Model | Sequence[Model]
 
 
-def open_classifiers(model: Models) -> tuple[Classifier, ...]:
-    """Open one model, or the members of an ensemble."""
+def open_classifiers(model: Models, *, orientations: int | None = None) -> tuple[Classifier, ...]:
+    """Open one model, or the members of an ensemble; see `ClassifySettings` for `orientations`."""
     several = model if isinstance(model, Sequence) and not isinstance(model, str) else [model]
-    found = tuple(one if isinstance(one, Classifier) else open_classifier(one) for one in several)
+    found = tuple(open_classifier(one, orientations=orientations) for one in several)
     if not found:
         raise ValueError(message("at least one model", "", models=0))
     if len(found) > 1:
@@ -164,7 +169,7 @@ def open_classifiers(model: Models) -> tuple[Classifier, ...]:
     return found
 
 
-def open_classifier(model: str | os.PathLike[str] | TrainedModel) -> Classifier:
+def open_classifier(model: Model, *, orientations: int | None = None) -> Classifier:
     """Open a model together with the uncertainty record that ``galcnn calibrate`` wrote.
 
     A folder is loaded once per process and cached until its content changes. Workers receive its path,
@@ -174,10 +179,15 @@ def open_classifier(model: str | os.PathLike[str] | TrainedModel) -> Classifier:
         path = Path(model).resolve()
         record, card = path / UNCERTAINTY_FILE, path / "card.json"
         stamp = record.read_text(encoding="utf-8") if record.exists() else ""
-        return _loaded(str(path), Card.read(card).model_sha256 if card.exists() else "", stamp)
+        sha256 = Card.read(card).model_sha256 if card.exists() else ""
+        return _loaded(str(path), sha256, stamp, orientations)
     from galcnn.model.bundle import as_trained, with_embedding
 
-    model = as_trained(model)
+    if isinstance(model, Classifier):
+        if orientations in (None, model.trained.orientations):
+            return model
+        model = model.trained
+    model = as_trained(model).with_orientations(orientations)
     uncertainty = (
         None if model.folder is None else UncertaintyRecord.read(model.folder, model.card.model_sha256)
     )
@@ -185,11 +195,11 @@ def open_classifier(model: str | os.PathLike[str] | TrainedModel) -> Classifier:
 
 
 @functools.lru_cache(maxsize=16)
-def _loaded(folder: str, sha256: str, stamp: str) -> Classifier:
+def _loaded(folder: str, sha256: str, stamp: str, orientations: int | None) -> Classifier:
     del sha256, stamp  # only part of the cache key
     from galcnn.model import load_model
 
-    return open_classifier(load_model(folder))
+    return open_classifier(load_model(folder), orientations=orientations)
 
 
 def classify_batch(
@@ -237,7 +247,7 @@ def classify_batch(
         has no dropout to sample, or a prior is given for vote fractions.
     """
     settings = settings or ClassifySettings()
-    models = open_classifiers(model)
+    models = open_classifiers(model, orientations=settings.orientations)
     for one in models:
         one.check(settings)
     found = _usable(models[0].inputs(settings), cutouts, fit=settings.fit)

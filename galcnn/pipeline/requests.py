@@ -76,7 +76,8 @@ def answer_requests(
     folder = Path(root).resolve(strict=True)
     if not folder.is_dir():
         raise NotADirectoryError(message("a folder with the files of the requests", "", root=str(root)))
-    ready, settings = open_classifiers(model), settings or ClassifySettings()
+    settings = settings or ClassifySettings()
+    ready = open_classifiers(model, orientations=settings.orientations)
     for one in ready:
         one.check(settings)
     votes = ready[0].trained.votes

@@ -308,7 +308,7 @@ def claimed(out: str | os.PathLike[str], described: str, *, overwrite: bool = Fa
 
 def _ready(model: Models, settings: RunSettings) -> tuple[Classifier, ...]:
     """Open the models and check the settings, so that errors come before a long run."""
-    ready = open_classifiers(model)
+    ready = open_classifiers(model, orientations=settings.classify.orientations)
     for one in ready:
         one.check(settings.classify)
     if settings.explain is not None:

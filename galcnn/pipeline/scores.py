@@ -95,7 +95,7 @@ def evaluate_catalog(
         If there is no such model or column, a class is unknown to the model, or no image can be used.
     """
     settings = settings or ClassifySettings()
-    ready = open_classifier(folder)
+    ready = open_classifier(folder, orientations=settings.orientations)
     spec, classes = ready.inputs(settings), ready.trained.classes
     if unknown := sorted(set(catalog.classes) - set(classes)):
         raise ValueError(message(f"classes among {classes}", "Merge or drop the others.", unknown=unknown))

@@ -49,15 +49,16 @@ def turn(images: Any, seed: Any, zoom: float) -> Any:
     offset_y = side / 2 * (1 - sine - cosine)
     zero = tf.zeros_like(angle)
     transform = tf.stack([cosine, -sine, offset_x, sine, cosine, offset_y, zero, zero], axis=1)
+    chosen = tf.where(~exact)  # interpolation is slow: only these are
     turned = tf.raw_ops.ImageProjectiveTransformV3(
-        images=images,
-        transforms=transform,
+        images=tf.gather_nd(images, chosen),
+        transforms=tf.gather_nd(transform, chosen),
         output_shape=tf.shape(images)[1:3],
         fill_value=0.0,
         interpolation="BILINEAR",
         fill_mode="REFLECT",
     )
-    return _where(exact, images, turned)
+    return tf.tensor_scatter_nd_update(images, chosen, turned)
 
 
 def shift(images: Any, most: int, seed: Any) -> Any:

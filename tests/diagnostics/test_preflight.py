@@ -33,14 +33,25 @@ def test_the_loss_at_the_start_is_near_ln_k_and_a_wild_start_is_found(parts):
     model = model_of(parts[0], SHALLOW)
     check = check_loss_at_start(model, parts[0])
     assert check.passed
-    assert check.expected.startswith("ln 2 = 0.693")
-    kernel = model.get_layer("network").get_layer("logits").kernel
-    kernel.assign(kernel * 0)
+    assert check.expected == "ln 2 = 0.693 +- 0.1"
+    assert check.value == pytest.approx(np.log(2), abs=0.02)
+    last = model.get_layer("network").get_layer("logits")
+    small = np.asarray(last.kernel)
+    last.kernel.assign(small * 0)
     assert check_loss_at_start(model, parts[0]).value == pytest.approx(np.log(2), abs=1e-6)
-    wild = model_of(parts[0], SHALLOW)
-    kernel = wild.get_layer("network").get_layer("logits").kernel
-    kernel.assign(kernel * 100)
-    assert not check_loss_at_start(wild, parts[0]).passed
+    last.bias.assign([0.08, -0.08])  # equal classes: the loss is ln 2 cosh(0.08), which is within 0.1
+    check = check_loss_at_start(model, parts[0])
+    assert check.passed
+    assert check.value == pytest.approx(np.log(2 * np.cosh(0.08)), abs=1e-4)
+    last.bias.assign([0.12, -0.12])  # so is this loss, by the balance of the classes; the logits are not
+    check = check_loss_at_start(model, parts[0])
+    assert not check.passed
+    assert check.value == pytest.approx(np.log(2 * np.cosh(0.12)), abs=1e-4)
+    last.bias.assign([0, 0])
+    last.kernel.assign(small * 100)  # He's initializer itself
+    found = check_loss_at_start(model, parts[0])
+    assert not found.passed
+    assert "prefers a class" in found.meaning
 
 
 def test_penalties_raise_the_loss_by_their_formula_and_lost_ones_are_found(parts):

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import keras
 import numpy as np
 import pytest
 from astropy.table import Table
@@ -77,13 +78,12 @@ def test_the_test_set_took_no_part(pictures, tmp_path):
 def test_orientations_averaged_in_prediction_cost_the_training_nothing(pictures, tmp_path):
     """The saved model has the weights of a network of single orientations, and turns do not move it."""
     data = DataSettings(str(pictures / "c.ecsv"))
-    plain = train(Experiment(data, NETWORK, ONCE), tmp_path / "a")
-    network = replace(NETWORK, orientations=8, averaging="prediction")
-    averaged = train(Experiment(data, network, ONCE), tmp_path / "b")
+    plain = train(Experiment(data, replace(NETWORK, orientations=1), ONCE), tmp_path / "a")
+    averaged = train(Experiment(data, NETWORK, ONCE), tmp_path / "b")  # by default
     for one, other in zip(averaged.model.get_weights(), plain.model.get_weights(), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
     assert averaged.network.get_layer("orientations").count == 8
-    prepared = read_data(Experiment(data, network))  # whose checks, too, train single orientations
+    prepared = read_data(Experiment(data, NETWORK))  # whose checks, too, train single orientations
     assert prepared.network_settings().orientations == 1
     assert prepared.network_settings(averaged=True).orientations == 8
     images = np.random.default_rng(0).uniform(0, 255, (2, 20, 20, 3)).astype("float32")
@@ -92,9 +92,52 @@ def test_orientations_averaged_in_prediction_cost_the_training_nothing(pictures,
         np.abs(model.predict(images, verbose=0) - model.predict(turned, verbose=0)).max()
         for model in (averaged.model, plain.model)
     ]
-    assert moved[0] < 1e-4 < 1e-2 < moved[1]
-    with pytest.raises(ValueError, match="4 or 8 orientations to average in prediction"):
-        NetworkSettings(averaging="prediction")
+    assert moved[0] < 1e-4 < 1e-3 < moved[1]
+    # The file alone gives that answer, and one orientation of it is that of the other model.
+    loaded = keras.saving.load_model(tmp_path / "b" / "model.keras", compile=False)
+    np.testing.assert_array_equal(
+        loaded.predict(images, verbose=0), averaged.model.predict(images, verbose=0)
+    )
+    single = load_model(tmp_path / "b").with_orientations(1)
+    np.testing.assert_allclose(
+        single.model.predict(images, verbose=0), plain.model.predict(images, verbose=0), atol=1e-2
+    )
+    assert (single.folder, single.card.name) == (None, "b (1 of 8 orientations)")
+
+
+@pytest.mark.parametrize(
+    ("kinds", "shape", "settings", "expected"),
+    [
+        (["red", "blue"], (20, 20), {}, 8),
+        (["red_cw", "red_acw"], (20, 20), {}, 4),
+        (["red", "blue"], (20, 24), {}, 1),
+        (["red", "blue"], (20, 20), {"orientations": 4}, 4),
+        (["red", "blue"], (20, 20), {"orientations": 1}, 1),
+        (["red", "blue"], (20, 20), {"averaging": "always"}, 8),
+    ],
+)
+def test_by_default_as_many_orientations_are_averaged_as_suit_the_data(
+    kinds, shape, settings, expected, tmp_path
+):
+    names = [f"{i}.png" for i in range(24)]
+    for i, name in enumerate(names):
+        Image.fromarray(np.full((*shape, 3), 5 * i, dtype=np.uint8)).save(tmp_path / name)
+    Table({"image": names, "class": np.resize(kinds, 24)}).write(tmp_path / "c.ecsv")
+    data = DataSettings(str(tmp_path / "c.ecsv"))
+    still = TrainingSettings(augmentation=Augmentation(flips=False, rotations="none"))
+    prepared = read_data(Experiment(data, replace(NETWORK, **settings), still))
+    trained = expected if settings.get("averaging") == "always" else 1
+    assert prepared.network_settings().orientations == trained
+    assert prepared.network_settings(averaged=True).orientations == expected
+
+
+def test_images_that_cannot_be_turned_are_refused_before_the_training(tmp_path):
+    names = [f"{i}.png" for i in range(24)]
+    for i, name in enumerate(names):
+        Image.fromarray(np.full((20, 24, 3), 5 * i, dtype=np.uint8)).save(tmp_path / name)
+    Table({"image": names, "class": np.resize(["red", "blue"], 24)}).write(tmp_path / "c.ecsv")
+    with pytest.raises(ValueError, match=r"square images for 4 orientations.*shape=\(20, 24\)"):
+        read_data(Experiment(DataSettings(str(tmp_path / "c.ecsv")), replace(NETWORK, orientations=4)))
 
 
 def test_a_seed_of_the_split_alone_is_shared_by_many_seeds(pictures):

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from galcnn.model import NetworkSettings, assemble, build_network, fit_preprocessing
+from galcnn.model import NetworkSettings, assemble, build_network, feature_maps, fit_preprocessing
 
 PLAIN = NetworkSettings(widths=(8, 16), depth=1, stem=0, normalization="none")
 
@@ -53,8 +53,41 @@ def test_an_initializers_own_seed_and_configuration_are_kept():
     assert np.all(np.asarray(net.get_layer("conv1_1").kernel) == 0.25)
     regularized = replace(PLAIN, widths=(2,), initializer=constant, regularizer="l2")
     net = build_network((8, 8, 1), 2, settings=regularized)
-    # Keras' l2 is 0.01 times the sum of squares: 18 weights of the convolution, 4 of the Dense.
-    assert float(sum(net.losses)) == pytest.approx(0.01 * 0.25**2 * (18 + 4))
+    # Keras' l2 is 0.01 times the sum of squares: 18 weights of the convolution, and the 4 small ones of the
+    # Dense, whose start is not that of the other kernels.
+    last = np.asarray(net.get_layer("logits").kernel)
+    assert 0 < np.abs(last).max() < 0.05
+    assert float(sum(net.losses)) == pytest.approx(0.01 * (0.25**2 * 18 + np.sum(last**2)))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"residual": True},
+        {"normalization": "none"},
+        {"normalization": "group", "residual": True, "depth": 4},
+        {"orientations": 8, "activation": "gelu"},
+        {"widths": (4, 8), "initializer": "glorot_uniform"},
+    ],
+)
+def test_the_logits_begin_near_zero(settings):
+    net = build_network((32, 32, 3), 4, settings=NetworkSettings(**settings), seed=2)
+    images = np.random.default_rng(0).normal(size=(16, 32, 32, 3)).astype("float32")
+    logits = np.asarray(net(images, training=True))
+    assert 1e-4 < np.abs(logits).max() < 0.05
+
+
+def test_the_last_kernel_is_a_hundredth_of_he_normal():
+    net = build_network((16, 16, 3), 40, settings=NetworkSettings(widths=(64, 128)), seed=4)
+    assert np.asarray(net.get_layer("logits").kernel).var() == pytest.approx(1e-4 * 2 / 128, rel=0.05)
+
+
+def test_the_default_feature_maps_have_8_by_8_cells():
+    """Of pictures of 96 pixels, of which the central two thirds are seen, and of simulated cutouts of 64."""
+    assert feature_maps(build_network((64, 64, 3), 4)).shape[:2] == (8, 8)
+    field = NetworkSettings(field=2 / 3)
+    assert feature_maps(build_network((96, 96, 3), 4, settings=field)).shape[:2] == (8, 8)
 
 
 @pytest.mark.parametrize("normalization", ["batch", "group", "layer", "none"])
@@ -83,10 +116,10 @@ def test_group_and_layer_norm_make_each_image_its_own_reference():
     ("call", "text"),
     [
         (lambda: build_network((32, 32, 3), 1), "at least two classes"),
-        (lambda: build_network((6, 6, 3), 2), "images of at least 16 pixels for 4 halvings"),
+        (lambda: build_network((6, 6, 3), 2), "images of at least 8 pixels for 3 halvings"),
         (lambda: NetworkSettings(normalization="instance"), "normalization among"),
         (lambda: NetworkSettings(field=0.0), r"a field in \(0, 1\]"),
-        (lambda: build_network((48, 48, 3), 2, settings=NetworkSettings(field=0.2)), "images of at least 16"),
+        (lambda: build_network((30, 30, 3), 2, settings=NetworkSettings(field=0.2)), "images of at least 8"),
         (lambda: NetworkSettings(widths=()), "widths, depth and kernel of at least 1"),
         (lambda: NetworkSettings(dropout=1.0), r"dropout rate in \[0, 1\)"),
         (

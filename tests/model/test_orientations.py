@@ -1,12 +1,14 @@
 """All orientations of an image get the same answer, from the saved file alone."""
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
 
 from galcnn.explain import CAM
 from galcnn.model import NetworkSettings, Target, assemble, build_network, fit_preprocessing
-from galcnn.model.orientations import OrientationMean, Orientations
+from galcnn.model.orientations import OrientationMean, Orientations, orientations_of, with_orientations
 from galcnn.model.receptive import cell_grid
 
 IMAGES = np.random.default_rng(0).normal(size=(3, 20, 20, 2)).astype("float32")
@@ -42,6 +44,38 @@ def test_the_logits_are_the_mean_of_those_of_the_plain_network():
     averaged.set_weights(plain.get_weights())
     each = [plain.predict(np.ascontiguousarray(turn(IMAGES)), verbose=0) for turn in QUARTERS + MIRRORED]
     np.testing.assert_allclose(averaged.predict(IMAGES, verbose=0), np.mean(each, axis=0), atol=1e-6)
+
+
+@pytest.mark.parametrize("settings", [{"dropout": 0.3}, {"residual": True, "stem": 0}])
+def test_a_model_of_8_orientations_answers_with_fewer(settings):
+    """As the network of so many orientations with the same weights; the names of its layers stay."""
+    model = network(8, **settings)
+    for count in (1, 4):
+        fewer, alike = with_orientations(model, count), network(count, **settings)
+        alike.set_weights(model.get_weights())
+        np.testing.assert_allclose(
+            fewer.predict(IMAGES, verbose=0), alike.predict(IMAGES, verbose=0), rtol=1e-4, atol=1e-7
+        )
+        assert orientations_of(fewer) == orientations_of(alike) == count
+        assert [layer.name for layer in fewer.layers] == [layer.name for layer in model.layers]
+        grids = [cell_grid(one.get_layer("gap").input) for one in (fewer, alike)]
+        assert grids[0] == grids[1]
+
+
+def test_more_orientations_than_those_of_the_model_are_refused(trained):
+    assert trained.orientations == 1
+    assert trained.with_orientations(1) is trained
+    assert trained.with_orientations(None) is trained
+    with pytest.raises(ValueError, match=r"1 orientation, since the model averages none.*orientations=4"):
+        trained.with_orientations(4)
+    settings = NetworkSettings(widths=(4,), orientations=8)
+    made = assemble(trained.preprocessing, build_network((16, 16, 2), 2, settings=settings))
+    eight = replace(trained, model=made)
+    assert eight.orientations == 8
+    with pytest.raises(ValueError, match=r"at most the 8 orientations.*orientations=2"):
+        eight.with_orientations(2)
+    four = eight.with_orientations(4)
+    assert (four.orientations, four.card.notes) == (4, ("4 of 8 orientations",))
 
 
 def test_every_turn_is_undone():
