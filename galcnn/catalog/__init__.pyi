@@ -6,6 +6,7 @@ from .formats import write_table as write_table
 from .labels import relabel as relabel
 from .matching import cross_match as cross_match
 from .matching import join_match as join_match
+from .vote_schemas import vote_schema as vote_schema
 from .votes import Question as Question
 from .votes import Votes as Votes
 from .votes import cumulative_fractions as cumulative_fractions
@@ -24,6 +25,7 @@ __all__ = [
     "read_table",
     "read_votes",
     "relabel",
+    "vote_schema",
     "write_catalog",
     "write_table",
 ]

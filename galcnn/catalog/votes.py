@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ from galcnn.catalog.catalog import Catalog
 from galcnn.catalog.labels import refuse_votes, vote_columns, vote_fractions
 from galcnn.errors import message
 
-_KINDS = ("fractions", "counts")
+Kind = Literal["fractions", "conditional", "counts"]
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Question:
     name : str
         Name of the question.
     answers : tuple of str
-        Answers, at least two; also the names of their columns.
+        Answers, at least two; with the `suffix` of the votes, the names of their columns.
     parent : str or None
         Answer to an earlier question after which this one is asked; None if it is asked of everyone.
     """
@@ -52,9 +52,12 @@ class Votes:
     ----------
     questions : tuple of Question
         Questions, parents before children; each answer occurs once.
-    kind : {"fractions", "counts"}
-        Kind of the votes: fractions of all people who gave the answer, or numbers of people. Fractions are
-        thus cumulative: the answers to a question sum to the fraction of its parent.
+    kind : {"fractions", "conditional", "counts"}
+        Kind of the votes: fractions of all people, fractions of those who were asked the question, or counts.
+        The first are cumulative: the answers to a question sum to the fraction of its parent. The second, of
+        Galaxy Zoo's published tables, sum to 1.
+    suffix : str
+        End of the names of the columns, such as ``_count``.
 
     Examples
     --------
@@ -64,7 +67,8 @@ class Votes:
     """
 
     questions: tuple[Question, ...]
-    kind: Literal["fractions", "counts"] = "fractions"
+    kind: Kind = "fractions"
+    suffix: str = ""
 
     def __repr__(self) -> str:
         trees = [
@@ -76,8 +80,8 @@ class Votes:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "questions", tuple(self.questions))
-        if self.kind not in _KINDS:
-            raise ValueError(message(f"votes of a kind among {_KINDS}", "", kind=self.kind))
+        if self.kind not in get_args(Kind):
+            raise ValueError(message(f"votes of a kind among {get_args(Kind)}", "", kind=self.kind))
         for what, names in (("questions", [q.name for q in self.questions]), ("answers", self.answers)):
             if not names or len(set(names)) != len(names):
                 raise ValueError(message(f"one or more {what}, all distinct", "", **{what: list(names)}))
@@ -122,7 +126,8 @@ class Votes:
         Votes
             Checked votes.
         """
-        return cls(tuple(Question(**question) for question in content["questions"]), content["kind"])
+        questions = tuple(Question(**question) for question in content["questions"])
+        return cls(questions, content["kind"], content.get("suffix", ""))
 
 
 def read_votes(catalog: Catalog, votes: Votes) -> npt.NDArray[np.float32]:
@@ -138,21 +143,39 @@ def read_votes(catalog: Catalog, votes: Votes) -> npt.NDArray[np.float32]:
     Returns
     -------
     numpy.ndarray
-        float32, shape (n, n_answers). Fractions of a question that was not asked are NaN, see
-        `galcnn.catalog.labels.vote_fractions`; a missing count is 0.
+        float32, shape (n, n_answers): counts, or cumulative fractions. Fractions of a question that was not
+        asked are NaN, see `galcnn.catalog.labels.vote_fractions`; a missing count is 0.
 
     Raises
     ------
     ValueError
         If a column is missing, or holds invalid fractions or counts.
     """
-    if votes.kind == "fractions":
-        columns = [vote_fractions(catalog, q.answers, parent=q.parent) for q in votes.questions]
-        return np.concatenate(columns, axis=1).astype(np.float32)
-    counts = vote_columns(catalog, votes.answers)
+    if votes.kind != "counts":
+        conditional, end = votes.kind == "conditional", votes.suffix
+        columns = [
+            vote_fractions(
+                catalog,
+                [answer + end for answer in q.answers],
+                parent=None if conditional or q.parent is None else q.parent + end,
+            )
+            for q in votes.questions
+        ]
+        found = np.concatenate(columns, axis=1)
+        for group, parent in votes.groups if conditional else ():
+            if parent is not None:  # which is cumulative by now, since parents come first
+                found[:, group] *= found[:, [parent]]
+        return found.astype(np.float32)
+    counts = vote_columns(catalog, [answer + votes.suffix for answer in votes.answers])
     counts[np.isnan(counts)] = 0
     wrong = ~(np.isfinite(counts) & (counts >= 0) & (counts == np.round(counts))).all(axis=1)
-    refuse_votes(catalog, wrong, "whole numbers of votes", "For fractions, set kind = 'fractions'.", counts)
+    refuse_votes(
+        catalog,
+        wrong,
+        "whole numbers of votes",
+        "For fractions, set kind = 'fractions' or 'conditional'.",
+        counts,
+    )
     return counts.astype(np.float32)
 
 
@@ -191,7 +214,7 @@ def observed_fractions(observed: npt.ArrayLike, votes: Votes) -> Fractions:
     A question without votes is NaN, or 0 if the share of its parent answer is 0.
     """
     found = np.array(observed, dtype=np.float64)
-    if votes.kind == "fractions":
+    if votes.kind != "counts":
         return found
     for columns, parent in votes.groups:
         counts = found[:, columns]

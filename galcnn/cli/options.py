@@ -22,8 +22,8 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 #: Sections of the help in their order, with the options that they show in every command. Sections of a
 #: command itself, see `section`, stand before "Output"; other options are shown first, below "Options".
 SECTIONS = {
-    "Catalog": "--catalog --requests --image-column --images --label --id --ra --dec --merge --drop --split "
-    "--number --width-column --width-factor --width-unit",
+    "Catalog": "--catalog --requests --image-column --images --label --id --ra --dec --merge --drop "
+    "--votes --split --number --width-column --width-factor --width-unit",
     "Input": "--shards --mosaic --one-galaxy --bands --fit --grid --render --size --width --hdu --zero-point "
     "--pixel-scale --mask --sigma --weight --psf --instrument --survey --survey-option --server --cache",
     "Output": "--out --save --overwrite",

@@ -20,6 +20,7 @@ from galcnn.cli import options
 @options.setting("--images", "data.images", "DIR")
 @options.setting("--merge", "data.merge", "NEW=OLD,OLD", multiple=True)
 @options.setting("--drop", "data.drop", "CLASS", multiple=True)
+@options.setting("--votes", "data.votes", "NAME")
 @options.setting("--bands", "data.bands", "B,B,...")
 @options.setting("--size", "data.size", "N")
 @options.setting("--render", "data.render", "NAME")

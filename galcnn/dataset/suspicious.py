@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from astropy.table import Table
 
+from galcnn._runtime import seeding
 from galcnn.cutout import Cutout
+from galcnn.dataset.similar import ALL_PAIRS, Rows, Vectors, most_similar
 from galcnn.errors import message
 from galcnn.model import images_from
 from galcnn.model.inputs import blank_bands
@@ -28,6 +30,7 @@ REASONS = {
 _TOP_OF_DISPLAY = 255.0
 _SIDE = 32  # pixels at which duplicates are compared
 _CHUNK = 1024
+_PROJECTED = 128  # dimensions in which similar images are sought if there are many
 
 
 @dataclass(frozen=True)
@@ -225,6 +228,8 @@ def _duplicates(measures: Sequence[CutoutMeasure], limit: float) -> list[tuple[i
     signs = np.stack([one.signs for one in measures]).astype(np.float32)
     norms = np.linalg.norm(signs, axis=1, keepdims=True)
     signs = np.divide(signs, norms, out=np.zeros_like(signs), where=norms > 0)
+    if len(signs) ** 2 > 2 * ALL_PAIRS:
+        return list(_hashed(signs, limit))
     found = []
     for start in range(0, len(signs), _CHUNK):
         likeness = signs[start : start + _CHUNK] @ signs.T
@@ -234,3 +239,18 @@ def _duplicates(measures: Sequence[CutoutMeasure], limit: float) -> list[tuple[i
             other = int(likeness[i].argmax())
             found.append((start + int(i), other, float(min(likeness[i, other], 1))))
     return found
+
+
+def _hashed(signs: npt.NDArray[np.float32], limit: float) -> Iterator[tuple[int, int, float]]:
+    """Find the repeated images among those that hashing of randomly projected signs proposes."""
+    draw = seeding.generator(0, "duplicates").normal(size=(signs.shape[1], _PROJECTED)).astype(np.float32)
+    vectors = signs @ draw
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors = np.divide(vectors, norms, out=np.zeros_like(vectors), where=norms > 0)
+
+    def likeness(i: Rows, j: Rows) -> Vectors:
+        # Each image is compared with earlier ones only.
+        return np.where(j < i, np.einsum("nk,nk->n", signs[i], signs[j]), np.float32(-1))
+
+    for i, j, value in most_similar(vectors, vectors, likeness, limit=limit):
+        yield i, j, min(value, 1.0)

@@ -20,7 +20,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from galcnn.errors import Message, message
-from galcnn.experiment.settings import SHORT, Experiment, frozen, read_settings, type_fits, type_words
+from galcnn.experiment.settings import NAMED, SHORT, Experiment, frozen, read_settings, type_fits, type_words
 
 _BOOLS = {"true": True, "false": False}
 
@@ -90,6 +90,8 @@ def list_settings(
             elif record is not None and short:
                 kinds = get_type_hints(record)[short]
             found.append(Setting(key, type_words(kinds), default, texts.get(field.name, "")))
+        if field.name in NAMED:
+            found.append(Setting(key, "text", "none", texts.get(field.name, "")))
         if record is not None:
             inner = list_settings(record, f"{key}.", optional=NoneType in _members(hint))
             found += [one for one in inner if one.key != f"{key}.{short}"]
@@ -111,8 +113,8 @@ def with_assignments(
         section: Any = changed
         for place, name in enumerate(path[:-1]):
             inner = section.get(name)
-            if isinstance(inner, str) and name in SHORT:
-                inner = {SHORT[name]: inner}
+            if isinstance(inner, str) and name in SHORT | NAMED:
+                inner = {(SHORT | NAMED)[name]: inner}
             if inner is not None and not isinstance(inner, Mapping):
                 where = ".".join(path[: place + 1])
                 raise ValueError(message(f"a section [{where}]", "", **{where: inner}))
@@ -172,7 +174,7 @@ def _field(one: Assignment, kind: type) -> tuple[list[str], Any]:
             return [*path, ".".join(parts)], get_args(hint)[1]
         elif parts:
             raise _unknown(one)
-    if _record(hint) is not None and str not in _members(hint):
+    if _record(hint) is not None and str not in _members(hint) and path[-1] not in NAMED:
         raise _unknown(one)
     return path, hint
 
@@ -194,6 +196,8 @@ def _value(one: Assignment, hint: Any) -> Any:
     try:
         if _is_mapping(hint) and not one.texts[0].startswith("{"):
             return _pairs(one.texts, get_args(hint)[1])
+        if one.key.rpartition(".")[2] in NAMED:
+            return None if one.texts[0].lower() == "none" else one.texts[0]
         record, short = _record(hint), SHORT.get(one.key.rpartition(".")[2])
         if record is not None and short and not one.texts[0].startswith("{"):
             hint = get_type_hints(record)[short]

@@ -26,6 +26,8 @@ def galaxies_of(
     split: str = "all",
     labelled: bool = False,
     folder: str | os.PathLike[str] | None = None,
+    merge: Mapping[str, Sequence[str]] | None = None,
+    drop: Sequence[str] | None = None,
     n: int | None = None,
     seed: int = 0,
 ) -> Catalog:
@@ -49,6 +51,11 @@ def galaxies_of(
     folder : path-like, optional
         Folder of the images, if there is one; a column `image` is then not required, see
         `galcnn.dataset.InputFiles.of`.
+    merge : mapping of str to sequence of str, optional
+        New class and the classes of the catalog that are merged into it; as in training by default, as far
+        as the catalog has these classes. Only if `split` is ``"all"``, as `drop`.
+    drop : sequence of str, optional
+        Classes of the catalog whose galaxies are excluded; as in training by default.
     n : int, optional
         Maximum number of galaxies, drawn at random and independently of their order. With the same seed,
         a smaller draw is part of a larger one.
@@ -70,6 +77,10 @@ def galaxies_of(
     """
     if split not in ("all", *SPLITS):
         raise ValueError(message(f"all, or a split among {SPLITS}", "", split=split))
+    if split != "all" and not (merge is None and drop is None):
+        raise ValueError(
+            message("all galaxies with other classes than in training", "Use --split all.", split=split)
+        )
     settings = {} if card is None else card.settings
     data = settings.get("data", {})
     path = training_catalog(card) if catalog is None else catalog
@@ -106,9 +117,13 @@ def galaxies_of(
         found = found.labelled()
     if classes:
         there = set(found.classes)
-        merge = {new: [old for old in olds if old in there] for new, olds in data.get("merge", {}).items()}
-        drop = [name for name in data.get("drop", ()) if name in there] if labelled or split != "all" else []
-        found = relabel(found, merge={new: olds for new, olds in merge.items() if olds}, drop=drop)
+        if merge is None:
+            known_olds = {n: [o for o in olds if o in there] for n, olds in data.get("merge", {}).items()}
+            merge = {new: olds for new, olds in known_olds.items() if olds}
+        if drop is None:
+            excluded = data.get("drop", ()) if labelled or split != "all" else ()
+            drop = [name for name in excluded if name in there]
+        found = relabel(found, merge=merge, drop=drop)
     if split != "all":
         found = _side(settings, found, split)
     if not len(found):

@@ -12,7 +12,7 @@ from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from galcnn._runtime.representation import summary
-from galcnn.catalog import Question, Votes
+from galcnn.catalog import Question, Votes, vote_schema
 from galcnn.catalog.formats import is_table
 from galcnn.dataset.reading import MAX_UNREADABLE
 from galcnn.errors import did_you_mean, message, wrong_type
@@ -37,8 +37,8 @@ class DataSettings:
     label : str
         Column with the class.
     votes : galcnn.catalog.Votes or None
-        Section ``[data.votes]``: questions and answers. If given, the network is trained on votes
-        instead of classes.
+        Votes that the network is trained on instead of classes. The name of a Galaxy Zoo campaign, see
+        `galcnn.catalog.vote_schema`, or a section ``[data.votes]`` with questions and answers.
     id : str or None
         Column with the identifier. See `galcnn.catalog.read_catalog` for the default.
     merge : mapping of str to tuple of str
@@ -297,6 +297,10 @@ _SECTIONS: Mapping[str, type] = {
 SHORT = {"schedule": "name"}
 
 
+#: Sections that may be the name of a ready-made one, and the key of that name if other keys are given.
+NAMED = {"votes": "schema"}
+
+
 def build_record(kind: type, content: Any, where: str = "") -> Any:
     """Make a frozen dataclass from plain values, including nested sections."""
     name = where or "an experiment"
@@ -328,6 +332,11 @@ def _built(key: str, value: Any, where: str) -> Any:
     """Convert one value: a section, an array of sections, or a plain value."""
     if key not in _SECTIONS or value is None or is_dataclass(value):
         return frozen(value)
+    if key in NAMED and (isinstance(value, str) or (isinstance(value, Mapping) and NAMED[key] in value)):
+        content = {NAMED[key]: value} if isinstance(value, str) else value
+        if unknown := sorted(set(content) - {NAMED[key], "kind"}):
+            raise ValueError(message(f"{NAMED[key]} and kind in {where}", "", keys=unknown))
+        return vote_schema(content[NAMED[key]], content.get("kind"))
     if isinstance(value, list | tuple):
         return tuple(_built(key, item, where) for item in value)
     return build_record(_SECTIONS[key], value, where)

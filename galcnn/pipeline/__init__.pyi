@@ -28,6 +28,7 @@ from .runs import RunSettings as RunSettings
 from .runs import classify as classify
 from .runs import run_catalog as run_catalog
 from .scores import evaluate_catalog as evaluate_catalog
+from .scores import evaluate_predictions as evaluate_predictions
 from .sheets import ContactSheet as ContactSheet
 from .sheets import images_of_table as images_of_table
 from .sheets import neighbour_sheet as neighbour_sheet
@@ -63,6 +64,7 @@ __all__ = [
     "describe",
     "dream_files",
     "evaluate_catalog",
+    "evaluate_predictions",
     "explain_files",
     "features_of_files",
     "attack_files",

@@ -13,13 +13,15 @@ from astropy.table import Table, vstack
 from galcnn._runtime import atomic
 from galcnn._runtime.progress import Progress, silent
 from galcnn.catalog import Catalog, write_table
-from galcnn.catalog.catalog import as_numbers
+from galcnn.catalog.catalog import as_numbers, as_text
+from galcnn.catalog.formats import read_scalars
 from galcnn.dataset import InputFiles
 from galcnn.errors import message
-from galcnn.evaluation import evaluate
+from galcnn.evaluation import evaluate, exact_share
 from galcnn.pipeline.classification import ClassifySettings, open_classifier
 from galcnn.pipeline.runs import RunSettings, chunked, classified
 from galcnn.prediction import Prediction
+from galcnn.prediction.tables import prediction_in
 from galcnn.uncertainty import calibration_test, image_measures
 from galcnn.viewers import save_figure
 from galcnn.viewers.plots.scores import draw_scores, scores_figure
@@ -132,21 +134,113 @@ def evaluate_catalog(
     labels = catalog.labels[used].tolist()
     known = prediction.select(used.tolist())
     table = score_table(known, labels, {k: v[used] for k, v in columns.items()}, n_bins=n_bins, seed=seed)
-    table.meta |= {
-        "n_failed": len(catalog) - len(used),
-        "calibration": str(calibration_test(known, labels, seed=seed)),
-        "calibrated": record is not None,
-    }
+    table.meta |= {"n_failed": len(catalog) - len(used), "calibrated": record is not None}
     if record is not None and record.sets.limits_of(known) is not None:
         table.meta["sets"] = {name: str(score) for name, score in record.sets.check(known, labels).items()}
     rows.add_column(catalog.labels, name="true_class", index=1)
+    return _finished(claim, table, rows, known, labels, seed=seed)
+
+
+def evaluate_predictions(
+    predictions: Table | str | os.PathLike[str],
+    catalog: Catalog,
+    out: str | os.PathLike[str],
+    *,
+    by: Sequence[str] = (),
+    n_bins: int = 4,
+    seed: int = 0,
+    overwrite: bool = False,
+) -> Table:
+    """Score a table of predictions on the galaxies of a catalog, and draw the results.
+
+    Parameters
+    ----------
+    predictions : astropy.table.Table or path-like
+        Table with the columns `id` and ``p_<class>`` for each class, of `galcnn.pipeline.classify` or any
+        other program. Sets in a column `set` are scored, too.
+    catalog : galcnn.catalog.Catalog
+        Catalog with the columns `id` and `class`. Galaxies without a row in the table count as failed.
+    out : path-like
+        Output folder, see `evaluate_catalog`.
+    by : sequence of str
+        Quantities to bin the galaxies by, besides the scores of all: columns of the catalog or the table.
+    n_bins, seed, overwrite
+        See `evaluate_catalog`.
+
+    Returns
+    -------
+    astropy.table.Table
+        See `evaluate_catalog`.
+
+    Raises
+    ------
+    OSError, ValueError
+        If there is no such table or column, the table has no probabilities or an id twice, a class is
+        unknown to the table, or none of its galaxies is in the catalog.
+    """
+    if isinstance(predictions, Table):
+        table = predictions
+    else:
+        table = read_scalars(predictions, texts={"id", "class", "true_class", "reason", "set"})
+    prediction = prediction_in(table) if "id" in table.colnames else None
+    if prediction is None:
+        raise ValueError(
+            message("a table with the columns id and p_<class> for each class", "", columns=table.colnames)
+        )
+    if len(place := {name: row for row, name in enumerate(prediction.ids)}) < len(prediction):
+        raise ValueError(message("a table with one row per galaxy", "", n_rows=len(table), n_ids=len(place)))
+    if missing := sorted(set(by) - {*catalog.table.colnames, *table.colnames}):
+        there = sorted({*catalog.table.colnames, *table.colnames})
+        raise ValueError(message(f"columns of the catalog or the table among {there}", "", by=missing))
+    claim = atomic.claim(out, what="one of galcnn evaluate", own=_OWN, overwrite=overwrite)
+    answered = np.isfinite(prediction.logits).all(axis=1)
+    pairs = [(i, place[name]) for i, name in enumerate(catalog.ids) if name in place]
+    pairs = [(i, row) for i, row in pairs if answered[row]]
+    if not pairs:
+        raise ValueError(
+            message(
+                "predictions of galaxies of the catalog, with the same ids",
+                "Name the column of the ids: --id.",
+                catalog=catalog.ids[:3],
+                table=prediction.ids[:3],
+            )
+        )
+    galaxies, own = (list(rows) for rows in zip(*pairs, strict=True))
+    labels, known, rows = catalog.labels[galaxies].tolist(), prediction.select(own), table[own]
+    columns = {
+        name: as_numbers(catalog.table[name], name)[galaxies]
+        if name in catalog.table.colnames
+        else as_numbers(rows[name], name)
+        for name in by
+    }
+    scores = score_table(known, labels, columns, n_bins=n_bins, seed=seed)
+    scores.meta["n_failed"] = len(catalog) - len(galaxies)
+    if "set" in table.colnames:
+        held = [as_text(rows["set"], "set")[i].split("|") for i in range(len(rows))]
+        covered = exact_share(np.array([name in one for name, one in zip(labels, held, strict=True)]))
+        scores.meta["sets"] = {"coverage": str(covered)}
+    rows["true_class"] = labels
+    return _finished(claim, scores, rows, known, labels, seed=seed)
+
+
+def _finished(
+    claim: atomic.Claim,
+    scores: Table,
+    rows: Table,
+    prediction: Prediction,
+    labels: Sequence[str],
+    *,
+    seed: int,
+) -> Table:
+    """Write scores, predictions and figures."""
+    scores.meta["calibration"] = str(calibration_test(prediction, labels, seed=seed))
     with claim.writing() as temporary:
-        write_table(table, temporary / "scores.ecsv")
+        write_table(scores, temporary / "scores.ecsv")
         write_table(rows, temporary / "predictions.ecsv")
-        draw_scores(known, labels, temporary, seed=seed)
-        if columns:
-            save_figure(scores_figure(table), temporary / "scores.png")
-    return table
+        draw_scores(prediction, labels, temporary, seed=seed)
+        if (scores["by"] != "all").any():
+            save_figure(scores_figure(scores), temporary / "scores.png")
+    return scores
 
 
 def score_table(

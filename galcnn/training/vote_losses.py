@@ -110,4 +110,4 @@ class DirichletMultinomial(_VoteLoss):
 
 def loss_of_votes(votes: Votes) -> keras.losses.Loss:
     """Return the loss of votes: cross-entropy for fractions, Dirichlet-multinomial for counts."""
-    return VoteCrossEntropy(votes) if votes.kind == "fractions" else DirichletMultinomial(votes)
+    return DirichletMultinomial(votes) if votes.kind == "counts" else VoteCrossEntropy(votes)

@@ -5,7 +5,16 @@ import pytest
 from astropy.table import QTable
 from scipy.special import softmax
 
-from galcnn.catalog import Catalog, Question, Votes, cumulative_fractions, fraction_table, read_votes
+from galcnn.catalog import (
+    Catalog,
+    Question,
+    Votes,
+    cumulative_fractions,
+    fraction_table,
+    read_catalog,
+    read_votes,
+    vote_schema,
+)
 from galcnn.catalog.votes import observed_fractions
 
 SHAPE, EDGE = Question("shape", ("smooth", "disk")), Question("edge", ("yes", "no"), "disk")
@@ -92,3 +101,76 @@ def test_the_table_names_what_each_column_is():
     assert table.colnames == ["id", "f_smooth", "f_disk", "f_artefact", "f_yes", "f_no"]
     assert table["f_yes"].description == "share of all people who answer yes to edge"
     assert table["f_no"][0] == 0.4
+
+
+def test_fractions_of_those_who_were_asked_give_the_same_as_counts():
+    """Nobody is asked about the edge of galaxy b; shares of all are those of the parents times these."""
+    counts = catalog(smooth=[2, 10], disk=[6, 0], artefact=[2, 0], yes=[1, 0], no=[3, 0])
+    asked = catalog(
+        smooth_frac=[0.2, 1.0],
+        disk_frac=[0.6, 0.0],
+        artefact_frac=[0.2, 0.0],
+        yes_frac=[0.25, np.nan],
+        no_frac=[0.75, np.nan],
+    )
+    of_counts = observed_fractions(read_votes(counts, Votes(TREE, "counts")), Votes(TREE, "counts"))
+    found = read_votes(asked, Votes(TREE, "conditional", "_frac"))
+    np.testing.assert_allclose(found[0], [0.2, 0.6, 0.2, 0.15, 0.45], atol=1e-6)
+    np.testing.assert_allclose(found[:, :3], of_counts[:, :3], atol=1e-6)
+    np.testing.assert_allclose(found[0], of_counts[0], atol=1e-6)
+    np.testing.assert_allclose(np.nan_to_num(found[1]), of_counts[1], atol=1e-6)
+    with pytest.raises(ValueError, match="Divide counts by their total"):
+        read_votes(counts, Votes(TREE, "conditional"))
+
+
+@pytest.mark.parametrize(
+    ("name", "n", "deep", "path"),
+    [
+        ("gz2", 37, "t11_arms_number", ("a08_spiral", "a05_no", "a02_features_or_disk")),
+        ("gz_decals", 34, "spiral-arm-count", ("arms_yes", "edge-on_no", "featured-or-disk")),
+        (
+            "gz_hubble",
+            40,
+            "spiral-winding-hubble",
+            ("_yes", "_no", "clumpy-appearance-hubble_no", "features"),
+        ),
+        ("gz_candels", 38, "t10_edge_on_bulge", ("a0_yes", "a1_no", "a1_features")),
+        ("gz_euclid", 46, "artifact-euclid", ("problem-euclid_artifact", "featured-euclid_problem")),
+    ],
+)
+def test_campaigns_by_name(name, n, deep, path):
+    """The number of answers, and the answers after which a question deep in the tree is asked."""
+    votes = vote_schema(name)
+    assert len(votes.answers) == n
+    asked = {question.name: question for question in votes.questions}
+    place = {answer: question for question in votes.questions for answer in question.answers}
+    parent, found = asked[deep].parent, []
+    while parent is not None:
+        found.append(parent)
+        parent = place[parent].parent
+    assert len(found) == len(path)
+    for answer, end in zip(found, path, strict=True):
+        assert answer.endswith(end)
+
+
+def test_names_and_kinds_that_are_not_published_are_refused():
+    with pytest.raises(ValueError, match="Did you mean 'gz_candels'"):
+        vote_schema("gz_candel")
+    with pytest.raises(ValueError, match=r"a kind among .*'conditional',.* for gz_candels"):
+        vote_schema("gz_candels", "counts")
+
+
+def test_the_published_table_of_galaxy_zoo_2_is_read(real_data):
+    """Stripe 82, whose file here has the first nine questions."""
+    path = real_data / "catalogs" / "gz2_stripe82_votes.csv"
+    galaxies = read_catalog(path, columns={"id": "objid"})
+    schema = vote_schema("gz2", "conditional")
+    votes = Votes(schema.questions[:9], "conditional", schema.suffix)
+    found = read_votes(galaxies, votes)
+    for (columns, parent), question in zip(votes.groups, votes.questions, strict=True):
+        asked = np.isfinite(found[:, columns]).all(axis=1)
+        assert asked.mean() > 0.1, question.name
+        above = 1.0 if parent is None else found[asked, parent]
+        np.testing.assert_allclose(found[asked][:, columns].sum(axis=1), above, atol=0.011)
+    own = galaxies.table["t02_edgeon_a04_yes_fraction"] * galaxies.table[f"{votes.answers[1]}_fraction"]
+    np.testing.assert_allclose(np.nan_to_num(found[:, 3]), np.nan_to_num(np.asarray(own)), atol=1e-6)

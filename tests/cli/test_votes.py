@@ -187,3 +187,42 @@ def test_a_card_of_votes_is_plain_json(models):
     assert content["classes"] == []
     assert content["votes"]["questions"][1] == {"name": "bright", "answers": ["yes", "no"], "parent": "red"}
     assert content["data"]["counts"]["train"]["galaxies"] == 84
+
+
+def test_a_campaign_by_name(folder, models, tmp_path):
+    """Trained on counts and on fractions in the columns of a published table; several images classified."""
+    from galcnn.catalog import vote_schema
+
+    tree = vote_schema("gz2")
+    counts = Table.read(folder / "counts.csv")["id", "image"]
+    rng = np.random.default_rng(3)
+    given = {}
+    for question, (_, parent) in zip(tree.questions, tree.groups, strict=True):
+        asked = np.full(len(counts), PEOPLE) if parent is None else given[tree.answers[parent]]
+        rest = asked
+        for answer in question.answers:
+            last = answer == question.answers[-1]
+            given[answer] = rest if last else rng.binomial(rest, 0.5)
+            rest = rest - given[answer]
+            counts[f"{answer}_count"] = given[answer]
+            counts[f"{answer}_fraction"] = given[answer] / np.maximum(asked, 1)
+    counts["image"] = [str(folder / name) for name in counts["image"]]
+    counts.write(tmp_path / "gz2.csv")
+    small = ["network.widths=4", "network.depth=1", "network.stem=0", "training.label_smoothing=0"]
+    words = ["train", "--catalog", str(tmp_path / "gz2.csv"), "--votes", "gz2", "--epochs", "1", "--quiet"]
+    words += [word for one in small for word in ("--set", one)]
+    tested = []
+    for kind in ("counts", "conditional"):
+        out = tmp_path / kind
+        assert main([*words, "--set", f"data.votes.kind={kind}", "--out", str(out)]) == 0
+        assert load_model(out).votes == vote_schema("gz2", kind)
+        tested.append(Table.read(out / "test.ecsv"))
+    for answer in tree.answers:  # the votes are the same, whatever the columns hold
+        one, other = (np.asarray(table[f"true_{answer}"], float) for table in tested)
+        np.testing.assert_allclose(np.nan_to_num(one), np.nan_to_num(other), atol=1e-5)
+    asked = ["classify", str(tmp_path / "counts"), *(str(folder / f"{i}.png") for i in range(4))]
+    assert main([*asked, "--out", str(tmp_path / "f.ecsv"), "--quiet"]) == 0
+    table = Table.read(tmp_path / "f.ecsv")
+    assert [name for name in table.colnames if name.startswith("f_")] == [f"f_{a}" for a in tree.answers]
+    first = [table[f"f_{answer}"] for answer in tree.questions[0].answers]
+    np.testing.assert_allclose(np.sum(first, axis=0), 1, atol=1e-6)

@@ -9,7 +9,7 @@ from PIL import Image
 
 from galcnn.cli.main import main
 from galcnn.experiment import Experiment, compare
-from galcnn.experiment.comparison import CONTENDERS, Comparison, comparison_from
+from galcnn.experiment.comparison import CONTENDERS, Comparison, _search, comparison_from
 from galcnn.training.callbacks import LossRecord
 from galcnn.viewers.plots.training import comparison_figure
 
@@ -25,6 +25,7 @@ epochs = 3
 augmentation = { rotations = "quarter" }
 [compare]
 seeds = [0, 1]
+rates = 2
 [compare.contenders.batch]
 batch_size = "all"
 optimizer = "sgd"
@@ -84,7 +85,13 @@ def test_the_summary_is_that_of_the_curves(done):
         last = curves[(curves["contender"] == row["contender"]) & (curves["epoch"] == row["epochs"])]
         found = (row["loss"], row["loss_low"], row["loss_high"])
         assert found == pytest.approx((np.median(last["loss"]), min(last["loss"]), max(last["loss"])))
-        assert 0 <= row["test_accuracy_low"] <= row["test_accuracy"] <= row["test_accuracy_high"] <= 1
+        held = curves[curves["contender"] == row["contender"]]
+        least = [held[held["seed"] == seed]["validation_loss"].min() for seed in (0, 1)]
+        found = [row[f"least_validation_loss{end}"] for end in ("", "_low", "_high")]
+        assert found == pytest.approx([np.median(least), min(least), max(least)])
+        accuracy = [row[f"validation_accuracy{end}"] for end in ("_low", "", "_high")]
+        assert 0 <= accuracy[0] <= accuracy[1] <= accuracy[2] <= 1
+        assert (row["rates_tried"], row["enclosed"]) == (2, False)
     with Image.open(done / "comparison.png") as figure:
         assert figure.size == (1520, 720)
 
@@ -95,9 +102,13 @@ def test_runs_that_have_ended_are_not_repeated_and_interrupted_ones_go_on(done, 
     content = read_settings(folder / "compare.toml")
     comparison = comparison_from(content)
     times = {path.name: path.stat().st_mtime_ns for path in (done / "runs").iterdir()}
-    assert sorted(times) == ["adam-seed0.json", "adam-seed1.json", "batch-seed0.json", "batch-seed1.json"]
-    kept = json.loads((done / "runs" / "adam-seed1.json").read_text())
-    (done / "runs" / "adam-seed1.json").unlink()
+    rates = Table.read(done / "rates.ecsv")
+    (chosen,) = rates["learning_rate"][(rates["contender"] == "adam") & rates["chosen"]]
+    last = f"adam-rate{chosen:.3g}-seed1.json"
+    assert len(times) == 6
+    assert last in times
+    kept = json.loads((done / "runs" / last).read_text())
+    (done / "runs" / last).unlink()
     real, epochs = LossRecord.on_epoch_end, []
 
     def interrupted(self, epoch, logs=None):
@@ -111,10 +122,10 @@ def test_runs_that_have_ended_are_not_repeated_and_interrupted_ones_go_on(done, 
         compare(comparison, done)
     compare(comparison, done)
     assert epochs == [0, 1, 1, 2], "from the checkpoint of the first epoch on"
-    again = json.loads((done / "runs" / "adam-seed1.json").read_text())
+    again = json.loads((done / "runs" / last).read_text())
     assert again["columns"]["updates"] == kept["columns"]["updates"]
     assert again["columns"]["loss"] == pytest.approx(kept["columns"]["loss"], rel=1e-2)
-    for name in set(times) - {"adam-seed1.json"}:
+    for name in set(times) - {last}:
         assert (done / "runs" / name).stat().st_mtime_ns == times[name]
     other = comparison_from(content | {"training": content["training"] | {"epochs": 4}})
     with pytest.raises(ValueError, match=r"changed='training.epochs: 3 -> 4"):
@@ -135,7 +146,8 @@ def test_what_is_compared_by_default_is_the_family(folder):
     ("section", "text"),
     [
         ({"contenders": {"a": {"optimiser": "sgd"}}}, "Did you mean 'optimizer'"),
-        ({"seed": [1]}, "seeds and contenders in compare"),
+        ({"seed": [1]}, "seeds, rates and contenders in compare"),
+        ({"rates": 0}, "1 or more"),
         ({"seeds": [1, 1]}, "distinct seeds"),
         ({"contenders": {}}, "contenders, and"),
         ({"contenders": {"a": "adam"}}, "a section for each contender"),
@@ -161,3 +173,47 @@ def test_runs_of_one_name_have_one_length():
         comparison_figure({"a": [three, two]})
     with pytest.raises(ValueError, match="runs of one length"):
         comparison_figure({})
+
+
+@pytest.mark.parametrize(
+    ("losses", "budget", "tried", "best"),
+    [
+        ({0: 1.0, 1: 2.0, -1: 3.0}, 5, [-1, 0, 1], 0),  # enclosed at once
+        ({0: 3.0, 1: 2.0, 2: 1.0, 3: 1.5}, 5, [0, 1, 2, 3], 2),
+        ({0: 3.0, 1: 4.0, -1: 2.0, -2: 1.0, -3: 0.5}, 4, [-2, -1, 0, 1], -2),  # the budget ends it
+        ({0: np.inf, -1: np.inf, -2: 1.0, -3: 2.0}, 5, [-3, -2, -1, 0], -2),  # down from where all diverge
+        ({0: 1.0}, 1, [0], 0),
+    ],
+)
+def test_the_search_walks_to_the_smallest_loss(losses, budget, tried, best):
+    asked = []
+
+    def run(rate):
+        step = round(2 * np.log10(rate / 0.01))
+        asked.append(step)
+        lost = not np.isfinite(losses[step])
+        return {"error": "lost" if lost else None, "columns": {"val_loss": [9.0, losses[step], 8.0]}}
+
+    rate, found = _search(0.01, run, budget)
+    assert sorted(asked) == tried
+    assert rate == pytest.approx(0.01 * 10 ** (best / 2))
+    np.testing.assert_allclose(list(found), [0.01 * 10 ** (step / 2) for step in tried])
+
+
+def test_the_test_set_is_not_touched(folder, tmp_path):
+    """Other labels of the test galaxies change no figure of a comparison."""
+    table = Table.read(folder / "c.ecsv")
+    table["image"] = [str(folder / name) for name in table["image"]]
+    table["split"] = np.array(["train"] * 40 + ["validation"] * 10 + ["test"] * 10)
+    base = {"network": {"widths": [4], "depth": 1, "stem": 0}, "training": {"epochs": 2}}
+    contender = {"adam": {"batch_size": 8, "optimizer": "adam"}}
+    found = []
+    for name, labels in (("a", table["class"][50:]), ("b", table["class"][49:59])):
+        table["class"][50:] = np.array(labels)
+        table.write(tmp_path / f"{name}.ecsv")
+        content = base | {"data": {"catalog": str(tmp_path / f"{name}.ecsv")}}
+        content["compare"] = {"seeds": [0], "rates": 2, "contenders": contender}
+        found.append(compare(comparison_from(content), tmp_path / name))
+    for column in ("learning_rate", "validation_accuracy", "least_validation_loss"):
+        assert found[0][column][0] == pytest.approx(found[1][column][0], rel=1e-4)
+    assert not [name for name in found[0].colnames if "test" in name]

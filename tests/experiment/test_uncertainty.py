@@ -147,3 +147,86 @@ def test_an_image_that_cannot_be_read_has_its_row_and_is_counted(sky, tmp_path, 
     assert len(rows) == 30
     assert rows["flag"][3] == 1
     assert "gone.fits" in rows["reason"][3]
+
+
+@pytest.fixture(scope="module")
+def new(sky):
+    """A catalog of other class names for galaxies of the sky, with redshifts of two groups."""
+    table = Table.read(sky / "catalog.ecsv")[:80]
+    rng = np.random.default_rng(0)
+    table["image"] = [str(sky / name) for name in table["image"]]
+    table["class"] = np.where(table["class"] == "round", rng.choice(["E0", "E1"], 80), "disk").astype("U12")
+    table["class"][:10] = "star"
+    table["redshift"] = np.where(np.arange(80) < 45, 0.05, 0.2) + rng.uniform(0, 0.01, 80)
+    table.write(sky / "new.ecsv")
+    return sky / "new.ecsv"
+
+
+MERGE = ["--merge", "round=E0,E1", "--merge", "thin=disk", "--drop", "star"]
+
+
+def test_a_model_and_its_table_have_the_same_scores(sky, new, tmp_path, capsys):
+    """Merged and dropped classes, another prior, redshift bins: from images, or a table of classify."""
+    assert main(["calibrate", str(sky / "model"), "--false-alarms", "0.05", "--quiet"]) == 0
+    prior = ["--prior", "round=0.8,thin=0.2"]
+    words = ["--catalog", str(new), *MERGE, "--by", "redshift", "--bins", "2", "--quiet"]
+    out = tmp_path / "model"
+    assert main(["evaluate", str(sky / "model"), *words, *prior, "--split", "all", "--out", str(out)]) == 0
+    table = tmp_path / "classes.csv"
+    asked = ["--catalog", str(new), *prior, "--out", str(table), "--quiet"]
+    assert main(["classify", str(sky / "model"), *asked]) == 0
+    assert main(["evaluate", str(table), *words, "--out", str(tmp_path / "table")]) == 0
+    one, other = (Table.read(tmp_path / name / "scores.ecsv") for name in ("model", "table"))
+    assert one.colnames == other.colnames
+    for name in ("by", "score", "n"):
+        assert list(one[name]) == list(other[name])
+    for name in ("value", "low", "high"):
+        np.testing.assert_allclose(one[name], other[name], atol=1e-4)
+    assert (tmp_path / "table" / "scores.png").stat().st_size > 5000
+    rows = Table.read(tmp_path / "table" / "predictions.ecsv")
+    right = np.asarray(rows["class"] == rows["true_class"])
+    assert len(rows) == 70
+    assert one["value"][one["score"] == "accuracy"][0] == pytest.approx(right.mean())
+    near = right[Table.read(new)["redshift"][10:] < 0.1]
+    parts = one[(one["by"] == "redshift") & (one["score"] == "accuracy")]
+    assert parts["n"].tolist() == [35, 35]
+    assert parts["value"][0] == pytest.approx(near.mean())
+    assert all(parts["low"] <= parts["value"])
+    assert all(parts["value"] <= parts["high"])
+    assert other.meta["sets"]["coverage"] == one.meta["sets"]["coverage"]
+    # Its own true classes, and a folder in place of the table.
+    assert main(["evaluate", str(tmp_path / "table"), "--out", str(tmp_path / "own"), "--quiet"]) == 0
+    again = Table.read(tmp_path / "own" / "scores.ecsv")
+    np.testing.assert_allclose(again["value"], other[other["by"] == "all"]["value"], atol=1e-6)
+    capsys.readouterr()
+    for words, text in (
+        ([str(table), "--out", "x"], "a column true_class of true classes"),
+        ([str(table), "--catalog", str(new), "--prior", "sqrt", "--out", "x"], "a model with --prior"),
+        ([str(table), "--catalog", str(new), "--out", "x"], "Merge or drop the others"),
+        ([str(sky / "model"), *MERGE, "--out", "x"], "Use --split all"),
+        ([str(new), "--catalog", str(new), "--out", "x"], "columns id and p_<class>"),
+    ):
+        assert main(["evaluate", *words]) == 2
+        assert text in capsys.readouterr().err
+
+
+def test_galaxies_without_a_prediction_count(tmp_path):
+    """Half of the catalog has no row; one row has no numbers."""
+    from galcnn.catalog import Catalog
+    from galcnn.pipeline import evaluate_predictions
+
+    p = np.array([0.9, 0.8, 0.3, 0.2, 0.6, np.nan])
+    rows = Table({"id": list("abcdef"), "p_x": p, "p_y": 1 - p})
+    galaxies = Catalog(
+        Table({"id": list("fedcbaghijkl"), "class": list("xxyyxxyyyyyy"), "z": np.arange(12.0)})
+    )
+    scores = evaluate_predictions(rows, galaxies, tmp_path / "out", by=["z"], n_bins=1)
+    assert scores.meta["n_failed"] == 7
+    accuracy = scores[scores["score"] == "accuracy"]
+    assert (accuracy["value"].tolist(), accuracy["n"].tolist()) == ([1.0, 1.0], [5, 5])
+    assert (accuracy["low_edge"][1], accuracy["high_edge"][1]) == (1.0, 5.0)
+    with pytest.raises(ValueError, match="with the same ids"):
+        evaluate_predictions(rows, galaxies.select(range(6, 12)), tmp_path / "none")
+    with pytest.raises(ValueError, match="one row per galaxy"):
+        evaluate_predictions(rows[[0, 0, 1]], galaxies, tmp_path / "none")
+    assert not (tmp_path / "none").exists()

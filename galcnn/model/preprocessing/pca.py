@@ -18,7 +18,7 @@ _LEAST = 1e-10
 
 
 class BandRotation(BandLayer):
-    """Linear map (x - mean) R of the bands of each pixel."""
+    """Linear map (x - mean) R of the bands of each pixel; the first component has the largest variance."""
 
     constants: ClassVar[Mapping[str, tuple[int, str]]] = {"mean": (1, "zeros"), "rotation": (2, "identity")}
     mean: Any
@@ -26,7 +26,8 @@ class BandRotation(BandLayer):
 
     def _measured(self, images: ImageStack) -> Mapping[str, npt.ArrayLike]:
         mean, covariance = moments(images)
-        variances, components = np.linalg.eigh(covariance)
+        # eigh sorts by increasing variance; the first component has the largest.
+        variances, components = (values[..., ::-1] for values in np.linalg.eigh(covariance))
         signs = np.where(components.sum(axis=0) < 0, -1.0, 1.0)  # LAPACK does not fix the signs
         return {"mean": mean, "rotation": components * signs / self._lengths(variances)}
 
@@ -45,7 +46,7 @@ class BandRotation(BandLayer):
 
 @keras.saving.register_keras_serializable(package="galcnn")
 class PCA(BandRotation):
-    """Principal components of the bands, uncorrelated over the training set.
+    """Principal components of the bands, uncorrelated over the training set, that of largest variance first.
 
     With the covariance C = E diag(l) E^T, the output is (x - mean) E, with covariance diag(l).
 
@@ -60,14 +61,14 @@ class PCA(BandRotation):
     >>> images = np.random.default_rng(1).normal(size=(9, 8, 8, 1)).astype("float32") * [[1, 2]]
     >>> layer = PCA()
     >>> layer.adapt(images.astype("float32"))
-    >>> np.asarray(layer.rotation).T[1].round(3)
+    >>> np.asarray(layer.rotation).T[0].round(3)
     array([0.447, 0.894], dtype=float32)
     """
 
 
 @keras.saving.register_keras_serializable(package="galcnn")
 class PCAWhitening(BandRotation):
-    """Principal components of the bands, scaled to variance 1 over the training set.
+    """Principal components of the bands, by decreasing variance, scaled to variance 1 over the training set.
 
     With the covariance C = E diag(l) E^T, the output is (x - mean) E diag(l)^(-1/2).
 
@@ -89,7 +90,7 @@ class PCAWhitening(BandRotation):
     """
 
     def _lengths(self, variances: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        if variances[0] <= _LEAST * variances[-1]:
+        if variances.min() <= _LEAST * variances.max():
             raise ValueError(
                 message(
                     "bands that are not linear copies of each other",
