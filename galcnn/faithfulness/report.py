@@ -284,9 +284,9 @@ _WORDS = ("passes", "fails", "undecided")
 _NOT_MAPS = frozenset(one.name for one in CONTROLS)
 
 _CAUTION = (
-    "Methods are ranked by deletion-light, the one criterion here that asks whether the score depends on the "
-    "pixels that a map names and that brightness alone does not meet. Differences from the first are paired, "
-    "galaxy by galaxy. A recommended method may fail other criteria, and is to be read accordingly:"
+    "Methods are ranked by deletion-light, the criterion that asks whether the score depends on the pixels "
+    "that a map names, and that a ranking by brightness alone cannot pass. Differences from the first are "
+    "paired, galaxy by galaxy. A recommended method may fail other criteria."
 )
 #: What to keep in mind when a method fails a criterion.
 _CAUTIONS = {
@@ -443,7 +443,7 @@ def _ranking_lines(table: QTable, ranking: QTable) -> list[str]:
         failed = {name for name in str(row["fails"]).split(", ") if name in _CAUTIONS}
         if row["recommended"] and failed:
             words = "; ".join(_CAUTIONS[name] for name in _CAUTIONS if name in failed)
-            lines += [f"- {row['method']}: {words}."]
+            lines += [f"- Keep in mind of {row['method']}: {words}."]
     refused = {str(row["method"]) for row in table} - set(ranking["method"]) - _NOT_MAPS
     if refused:
         lines += [f"- Not ranked, since not judged: {', '.join(sorted(refused))}."]

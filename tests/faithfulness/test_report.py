@@ -132,7 +132,7 @@ def test_methods_are_ranked_by_paired_differences(report):
     assert (rows["best"]["passes"], rows["best"]["fails"]) == ("deletion-light", "pointing")
     said = summary(table, ranking)
     assert "Recommended for this model: **" in said
-    assert "- best: its peak is often off the galaxy." in said
+    assert "- Keep in mind of best: its peak is often off the galaxy." in said
     assert "- Not ranked, since not judged: refused." in said
     nothing = {"none": {"deletion-light": light}, "refused": found["refused"]}
     assert "No method is recommended" in recommendation(ranking_table(nothing, verdict_table(nothing)))

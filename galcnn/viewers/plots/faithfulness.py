@@ -33,7 +33,7 @@ def fragility_figure(
     *,
     share: float,
 ) -> Figure:
-    """Draw maps before and after an attack that keeps the class, with the outline of their top pixels.
+    """Draw maps before and after an attack that keeps the class, with a dot on each of their top pixels.
 
     `images` are the preprocessed images before and after, shape (n, ny, nx, n_bands); `maps` are those of
     the first galaxies by method, shape (n, ny, nx); `share` is the fraction of top pixels.
@@ -55,8 +55,8 @@ def fragility_figure(
                 draw_signed(axes, values, limit)
                 size = np.abs(values)
                 if size.max() > size.min():
-                    level = np.quantile(size, 1 - share)
-                    axes.contour(size >= level, levels=[0.5], colors="black", linewidths=0.5)
+                    y, x = np.nonzero(size >= np.quantile(size, 1 - share))
+                    axes.plot(x, y, ".", color="black", markersize=1.5)
     for name, panels in zip(maps, grid[1:], strict=True):
         label_row(panels[0], name)
     label_row(grid[0, 0], "as the network sees it")
