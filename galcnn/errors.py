@@ -47,6 +47,10 @@ class UnfitImageError(ValueError):
     """An image was read but lacks what was requested, such as a WCS; flag the object."""
 
 
+class NoReaderError(RuntimeError):
+    """Python cannot start the process that decodes files, whatever file it is; repair the machine."""
+
+
 class PluginError(RuntimeError):
     """A plugin is broken or missing, or two packages provide the same name; repair the installation."""
 
@@ -111,7 +115,11 @@ def error_of_file(error: Exception, expected: str, remedy: str = "", **received:
     MemoryError
         If there is no memory for an ordinary image either, so that it was not this file that asked for
         too much.
+    NoReaderError
+        If this is the error: no other file can be read either.
     """
+    if isinstance(error, NoReaderError):
+        raise error
     if isinstance(error, _TELLING):
         return error
     if isinstance(error, MemoryError):

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from galcnn._runtime.fits_blocks import too_large
-from galcnn.errors import UnreadableImageError, error_of_file, message
+from galcnn.errors import NoReaderError, UnreadableImageError, error_of_file, message
 
 #: A file may be decompressed to this many bytes, or to this multiple of its own size if that is more.
 _LIMIT, _RATIO = 128 << 20, 32
@@ -215,8 +215,8 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_POOL.forget)
 
 
-def _unavailable(why: str) -> UnreadableImageError:
-    return UnreadableImageError(
+def _unavailable(why: str) -> NoReaderError:
+    return NoReaderError(
         message(
             "a machine where Python can start a process, in which compressed files and pictures are decoded",
             "Decompress the file first (gunzip, funpack).",

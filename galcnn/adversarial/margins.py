@@ -275,6 +275,7 @@ def _sides(weights: Floats) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_
 
 
 def natural_unit(trained: TrainedModel, files: InputFiles) -> Unit:
-    """Choose the unit of attack sizes: sigma if the noise of the first image is known."""
-    first = files.prepared(files.ids[0], trained.card.inputs)
-    return "image" if first.sigma is None else "sigma"
+    """Choose the unit of attack sizes: sigma if the noise of the first image that can be used is known."""
+    each = (one for _, one in files.each_prepared(files.ids, trained.card.inputs))
+    first = next((one for one in each if not isinstance(one, Exception)), None)
+    return "image" if first is None or first.sigma is None else "sigma"

@@ -12,6 +12,9 @@ from pathlib import Path
 
 from galcnn.errors import message
 
+#: Table of galaxies without a usable image, in the folder of a model or of results: `id` and `reason`.
+LEFT_OUT = "left_out.ecsv"
+
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
 
 

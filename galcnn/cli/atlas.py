@@ -58,6 +58,7 @@ from galcnn.cli import options
     help="Smoothing of filter images and class models: sigma in pixels.",
 )
 @options.files
+@options.max_unreadable
 @options.seed
 @options.device
 @options.quiet
@@ -77,6 +78,7 @@ def command(
     steps: int,
     blur: float,
     render: str | None,
+    max_unreadable: float,
     seed: int,
     device: str,
     quiet: bool,
@@ -109,7 +111,9 @@ def command(
         settings=AtlasSettings(number, shown, filters, stages, steps, blur, seed),
         images=images,
         reading=reading,
+        max_unreadable=max_unreadable,
         progress=options.progress(quiet),
         overwrite=overwrite,
     )
+    options.tell_table_left_out(out)
     click.echo(f"wrote {index}")

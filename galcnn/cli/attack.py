@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 @options.or_catalog
 @options.one_galaxy
 @options.files
+@options.max_unreadable
 @click.option("--out", required=True, metavar="DIR", help="Output folder; existing results are kept.")
 @click.option("--save", metavar="PNG", help="Also draw the first results, or the curve.")
 @options.orientations
@@ -67,6 +68,7 @@ def command(
     catalog: str | None,
     number: int | None,
     one_galaxy: bool,
+    max_unreadable: float,
     out: str,
     save: str | None,
     overwrite: bool,
@@ -133,7 +135,7 @@ def command(
     default = ("pgd",) if curve else ("fgsm", "pgd", "minimal")
     attacks = attacks_by_name(words or default, unit=chosen, seed=seed)
     if curve:
-        _curve(trained, files, labels, attacks, values, seed, out, save, overwrite, quiet)
+        _curve(trained, files, labels, attacks, values, max_unreadable, seed, out, save, overwrite, quiet)
     else:
         _files(trained, files, attacks, target, of, out, save, overwrite, quiet)
 
@@ -160,6 +162,7 @@ def _files(
         progress=options.progress(quiet),
         overwrite=overwrite,
     )
+    options.tell_left_out(table.meta["left_out"])
     for line in summary(table):
         click.echo(line)
     click.echo(f"wrote {out}/attacks.ecsv and {len(set(table['id']))} files")
@@ -174,6 +177,7 @@ def _curve(
     labels: list[str],
     attacks: Sequence[object],
     values: Sequence[float],
+    max_unreadable: float,
     seed: int,
     out: str,
     save: str | None,
@@ -192,9 +196,11 @@ def _curve(
         labels,
         Robustness(attack, tuple(values), seed),
         out,
+        max_unreadable=max_unreadable,
         progress=options.progress(quiet),
         overwrite=overwrite,
     )
+    options.tell_left_out(table.meta["left_out"])
     for row in table:
         click.echo(
             f"{row['epsilon']:8g} {attack.unit}: accuracy {row['accuracy']:.3f} "

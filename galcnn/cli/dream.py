@@ -89,9 +89,17 @@ def command(
         files = InputFiles(sources, **reading)
     progress = options.progress(quiet)
     made = dream_files(trained, files, out, dream=dream, progress=progress, overwrite=overwrite)
-    written = {}
+    written, failed = {}, 0
     for name, path in made:
-        written[name] = path
-        click.echo(f"wrote {path} ({name})")
-    if save:
+        if isinstance(path, Exception):
+            if len(files) == 1:
+                raise path
+            failed += 1
+            click.echo(f"no dream: {path}", err=True)
+        else:
+            written[name] = path
+            click.echo(f"wrote {path} ({name})")
+    if save and written:
         options.save_syntheses(written, save)
+    if failed:
+        raise ValueError(f"{failed} of {len(files)} images could not be used, see above.")

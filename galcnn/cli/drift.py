@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 @click.option("--out", metavar="TABLE", help="Also write the table (.ecsv, .csv, .fits ...).")
 @options.overwrite
 @options.files
+@options.max_unreadable
 @options.seed
 @options.device
 @options.quiet
@@ -50,6 +51,7 @@ def command(
     measure: Measure,
     out: str | None,
     overwrite: bool,
+    max_unreadable: float,
     render: str | None,
     seed: int,
     device: str,
@@ -89,10 +91,11 @@ def command(
         files = InputFiles.of(read, images, **reading)
     else:
         files = InputFiles(new, **reading)
-    sides = [
-        images_from(one.all_prepared(trained.card.inputs, progress=progress))
-        for one in (files.like(known), files)
-    ]
+    sides = []
+    for one in (files.like(known), files):
+        found = one.readable(trained.card.inputs, max_unreadable=max_unreadable, progress=progress)
+        options.tell_left_out(found.left_out)
+        sides.append(images_from(found.cutouts))
     table = drift_table(trained, sides[0], sides[1], measure=measure, seed=seed)
     for row in table:
         click.echo(f"{row['layer']:<32} {measure} {row['value']:8.3f}   p {row['p_holm']:.3f}")

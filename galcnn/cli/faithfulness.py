@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _RETRAINING = ("shares", "seeds", "epochs")
 _REPORT = (
     *("image_column", "label", "id_", "split", "number", "target", "imputation", "epsilon", "keep_layers"),
-    *("seed_models", "shuffled_models", "n_retrained", "render", "seed", "images"),
+    *("seed_models", "shuffled_models", "n_retrained", "render", "seed", "images", "max_unreadable"),
     *("bands", "fit", "grid", "width", "hdu", "zero_point", "strict"),
 )
 
@@ -43,6 +43,7 @@ _REPORT = (
     help="Use at most N galaxies, drawn at random.",
 )
 @options.files
+@options.max_unreadable
 @click.option(
     "--method",
     "methods",
@@ -136,6 +137,7 @@ def command(
     split: str,
     number: int,
     render: str | None,
+    max_unreadable: float,
     methods: tuple[str, ...],
     target: str | None,
     imputation: Imputation,
@@ -239,9 +241,13 @@ def command(
         )
         of_seeds += train_alike(differing="seeds")
         of_labels += train_alike(differing="labels")
+    galaxies = read_sample(
+        trained, drawn, images=images, reading=reading, max_unreadable=max_unreadable, progress=progress
+    )
+    options.tell_left_out(galaxies.left_out)
     table = faithfulness_report(
         Models(trained, tuple(of_seeds), tuple(of_labels)),
-        read_sample(trained, drawn, images=images, reading=reading, progress=progress),
+        galaxies,
         out,
         explainers=explainers_by_name(methods or DEFAULT),
         settings=FaithfulnessSettings(

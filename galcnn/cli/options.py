@@ -33,6 +33,8 @@ SECTIONS = {
 #: Number of options up to which the help has no sections.
 _FEW = 8
 
+#: Galaxies without a usable image that are listed on the screen.
+_TOLD = 5
 #: Bands that may be run together: gri.
 _ONE_LETTER = frozenset("ugrizyYJHKRGB")
 #: Number of downloads from which `ask_before` is called.
@@ -156,6 +158,14 @@ orientations: Decorator = click.option(
 )
 strict: Decorator = click.option(
     "--strict", is_flag=True, help="Refuse files whose checksums do not match, not only note it."
+)
+max_unreadable: Decorator = click.option(
+    "--max-unreadable",
+    type=click.FloatRange(0, 1, max_open=True),
+    default=0.1,
+    show_default=True,
+    metavar="X",
+    help="Leave out galaxies without a usable image, up to this fraction of all.",
 )
 #: Passed to `paths_by_id`.
 one_galaxy: Decorator = click.option(
@@ -629,6 +639,25 @@ def save_syntheses(
 
     save_figure(adversarial_figure(first_syntheses(files, MOST_ROWS), classes), path)
     click.echo(f"wrote {path}")
+
+
+def tell_table_left_out(folder: str) -> None:
+    """Say which galaxies the table of an output folder lists as left out."""
+    from galcnn.catalog import read_table
+    from galcnn.catalog.names import LEFT_OUT
+
+    path = Path(folder) / LEFT_OUT
+    if path.is_file():
+        table = read_table(path)
+        tell_left_out(dict(zip(map(str, table["id"]), map(str, table["reason"]), strict=True)))
+
+
+def tell_left_out(left_out: Mapping[str, str]) -> None:
+    """Say which galaxies were left out."""
+    for name, why in list(left_out.items())[:_TOLD]:
+        click.echo(f"left out: {why if name in why else f'{name}: {why}'}", err=True)
+    if len(left_out) > _TOLD:
+        click.echo(f"and {len(left_out) - _TOLD} more galaxies are left out", err=True)
 
 
 def widths(catalog: Any, given: dict[str, Any], width: Any) -> Any:

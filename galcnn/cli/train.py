@@ -133,7 +133,7 @@ def _say_rate(rate: float | None, figure: str) -> None:
 
 
 def _report(card: Any, out: Path, orientations: int) -> None:
-    from galcnn.model.bundle import LEFT_OUT
+    from galcnn.catalog.names import LEFT_OUT
 
     counts = {side: sum(n.values()) for side, n in card.data["counts"].items()}
     click.echo(

@@ -143,7 +143,9 @@ def command(
         from galcnn.viewers import save_figure
         from galcnn.viewers.side_files import files_figure
 
-        save_figure(files_figure(files, method=method, **reading), save)
+        figure, left_out = files_figure(files, method=method, **reading)
+        options.tell_left_out(left_out)
+        save_figure(figure, save)
         click.echo(f"wrote {save}")
     if out:
         from galcnn.viewers import export

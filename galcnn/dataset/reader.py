@@ -5,17 +5,18 @@ from __future__ import annotations
 import contextlib
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import astropy.units as u
+from astropy.table import Table
 
 from galcnn._runtime.progress import Progress, silent
-from galcnn.catalog import Catalog
+from galcnn.catalog import Catalog, write_table
 from galcnn.catalog.catalog import as_numbers
-from galcnn.catalog.names import file_stems
+from galcnn.catalog.names import LEFT_OUT, file_stems
 from galcnn.cutout import Cutout
 from galcnn.errors import Message, UnreadableImageError, error_of_file, message, reading
 from galcnn.files import Treatment, load_bands, load_cutout
@@ -29,9 +30,65 @@ from galcnn.transforms import crop_width
 #: One file, or several of one galaxy.
 ImagePath = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
+#: Default of the largest fraction of galaxies that are left out where a statistic of all is computed.
+MAX_UNREADABLE = 0.1
 #: Largest file, in bytes, that is read as a cutout; a few larger ones would fill the memory.
 _LARGEST_FILE = 256_000_000
 _SUFFIXES = (".fits", ".fits.gz", ".fits.fz", ".fits.bz2", ".fit", ".fit.gz", ".png", ".jpg", ".jpeg")
+
+
+class LeftOut(dict[str, str]):
+    """Galaxies without a usable image, id -> reason, at most a fraction `most` of `n`."""
+
+    def __init__(self, n: int, most: float, remedy: str = "--max-unreadable 0.5") -> None:
+        super().__init__()
+        if not 0 <= most < 1:
+            raise ValueError(message("a fraction from 0 to below 1", "", max_unreadable=most))
+        self._n, self._most, self._remedy = n, most, remedy
+        self._first: Exception | None = None
+
+    def add(self, name: str, error: Exception) -> None:
+        """Leave out a galaxy; raise an error if these are too many."""
+        self[name], self._first = str(error), self._first or error
+        if len(self) <= self._most * self._n:
+            return
+        if self._most == 0:
+            raise error
+        subject = (
+            f"{len(self)} of {self._n} images cannot be read, more than {self._most:.0%} (to leave out more: "
+            f"{self._remedy}). The first"
+        )
+        told = (self._first.args[0] if self._first.args else "") or str(self._first)
+        text = told.about(subject) if isinstance(told, Message) else f"{subject}: {told}"
+        raise UnreadableImageError(text) from error
+
+
+def write_left_out(left_out: Mapping[str, str], folder: Path) -> None:
+    """Write id and reason of galaxies that were left out; remove an earlier table if there are none."""
+    path = folder / LEFT_OUT
+    if left_out:
+        write_table(Table({"id": list(left_out), "reason": list(left_out.values())}), path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True, eq=False)
+class Readable:
+    """Galaxies whose images can be used.
+
+    Attributes
+    ----------
+    ids : tuple of str
+        Ids of the galaxies.
+    cutouts : tuple of galcnn.cutout.Cutout
+        Their cutouts, prepared for a network.
+    left_out : dict of str to str
+        Ids of the other galaxies, with the reason.
+    """
+
+    ids: tuple[str, ...]
+    cutouts: tuple[Cutout, ...]
+    left_out: Mapping[str, str]
 
 
 class InputFiles:
@@ -279,32 +336,67 @@ class InputFiles:
             self._spec = wanted
         return ready
 
-    def all_prepared(self, spec: InputSpec | None = None, *, progress: Progress = silent) -> list[Cutout]:
-        """Load all galaxies and prepare them for a network.
+    def each_prepared(
+        self, names: Iterable[str], spec: InputSpec | None = None
+    ) -> Iterator[tuple[str, Cutout | Exception]]:
+        """Load galaxies one after the other and prepare them for a network.
+
+        Parameters
+        ----------
+        names : iterable of str
+            Ids of the galaxies.
+        spec : galcnn.model.InputSpec, optional
+            See `prepared`.
+
+        Yields
+        ------
+        tuple of str and (galcnn.cutout.Cutout or Exception)
+            Id and cutout, or the error that names galaxy and file.
+        """
+        for name in names:
+            try:
+                found: Cutout | Exception = self.prepared(name, spec)
+            except (OSError, ValueError) as error:
+                found = error
+            yield name, found
+
+    def readable(
+        self,
+        spec: InputSpec | None = None,
+        *,
+        max_unreadable: float = MAX_UNREADABLE,
+        progress: Progress = silent,
+    ) -> Readable:
+        """Load all galaxies and prepare them for a network; those that cannot be used are left out.
 
         Parameters
         ----------
         spec : galcnn.model.InputSpec, optional
             See `prepared`.
+        max_unreadable : float
+            Largest fraction of galaxies that are left out, 0 to below 1.
         progress : galcnn._runtime.progress.Progress
             Progress display.
 
         Returns
         -------
-        list of galcnn.cutout.Cutout
+        Readable
             Cutouts in the order of `ids`.
 
         Raises
         ------
         galcnn.errors.UnreadableImageError, OSError, ValueError
-            See `prepared`.
+            If more images cannot be read or do not fit; the message names the first such galaxy.
         """
-        cutouts = []
+        cutouts, left_out = dict[str, Cutout](), LeftOut(len(self), max_unreadable)
         with progress("read images", len(self)) as step:
-            for name in self.ids:
-                cutouts.append(self.prepared(name, spec))
+            for name, found in self.each_prepared(self.ids, spec):
                 step()
-        return cutouts
+                if isinstance(found, Exception):
+                    left_out.add(name, found)
+                else:
+                    cutouts[name] = found
+        return Readable(tuple(cutouts), tuple(cutouts.values()), left_out)
 
     def read(self, rows: Sequence[int]) -> list[Cutout | Exception]:
         """Load some rows; errors are returned, not raised.

@@ -16,16 +16,15 @@ from galcnn._runtime.progress import Progress, Step, silent
 from galcnn.catalog import Votes, read_votes
 from galcnn.catalog.formats import Galaxies, as_catalog
 from galcnn.dataset.dataset import Dataset
-from galcnn.dataset.reader import InputFiles
+from galcnn.dataset.reader import MAX_UNREADABLE, InputFiles, LeftOut
 from galcnn.dataset.shards import Packed, PackedImages, file_sha256
-from galcnn.errors import Message, UnreadableImageError, message
+from galcnn.errors import UnreadableImageError, message
 from galcnn.model import InputSpec, images_from
 from galcnn.photometry import DISPLAY
 
 _FORMAT = 1
 _SHARD = 512  # images per shard
-#: Default of the largest fraction of galaxies that are left out of a dataset.
-MAX_UNREADABLE = 0.1
+_REMEDY = "--set data.max_unreadable=0.5"
 
 
 def read_dataset(
@@ -339,43 +338,25 @@ def _images(
     files: InputFiles, shards: str | os.PathLike[str] | None, max_unreadable: float, progress: Progress
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float32] | PackedImages, float, dict[str, str]]:
     """Return the rows that can be read, their images, the masked fraction, and why the others cannot."""
-    if not 0 <= max_unreadable < 1:
-        raise ValueError(message("a fraction from 0 to below 1", "", max_unreadable=max_unreadable))
+    left_out = LeftOut(len(files), max_unreadable, _REMEDY)
     if shards is not None:
         packed = pack_images(files, shards, complete=max_unreadable == 0, progress=progress)
-        if len(packed.failed) > max_unreadable * len(files):
-            first = next(iter(packed.failed.values()))
-            raise _too_many(first, len(packed.failed), len(files), max_unreadable)
-        kept = np.array([row for row, name in enumerate(files.ids) if name not in packed.failed], np.intp)
+        for name, why in packed.failed.items():
+            left_out.add(name, UnreadableImageError(why))
+        kept = np.array([row for row, name in enumerate(files.ids) if name not in left_out], np.intp)
         masked = packed.masked_fraction * len(files) / max(len(kept), 1)  # nothing is masked in the others
-        return kept, packed.images.select(kept), masked, dict(packed.failed)
-    rows, masked, left_out, told = list[int](), 0.0, dict[str, str](), ""
+        return kept, packed.images.select(kept), masked, left_out
+    rows, masked = list[int](), 0.0
     images = np.empty((0,), dtype=np.float32)
     with progress("read images", len(files)) as step:
-        for row, name in enumerate(files.ids):
+        for row, (name, found) in enumerate(files.each_prepared(files.ids)):
             step()
-            try:
-                cutout = files.prepared(name)
-            except (OSError, ValueError) as error:
-                if max_unreadable == 0:
-                    raise
-                told = told or (error.args[0] if error.args else "") or str(error)
-                left_out[name] = str(error)
-                if len(left_out) > max_unreadable * len(files):
-                    raise _too_many(told, len(left_out), len(files), max_unreadable) from error
+            if isinstance(found, Exception):
+                left_out.add(name, found)
                 continue
             if not rows:
                 images = np.empty((len(files), *files.spec.image_shape), dtype=np.float32)
-            images[len(rows)] = images_from([cutout])[0]
-            masked += cutout.masked_fraction
+            images[len(rows)] = images_from([found])[0]
+            masked += found.masked_fraction
             rows.append(row)
     return np.array(rows, np.intp), images[: len(rows)], masked / max(len(rows), 1), left_out
-
-
-def _too_many(first: str, n_left_out: int, n: int, max_unreadable: float) -> UnreadableImageError:
-    """Return the error of a catalog of which too many images cannot be read."""
-    subject = (
-        f"{n_left_out} of {n} images cannot be read, more than {max_unreadable:.0%} (to leave out more: "
-        "--set data.max_unreadable=0.5). The first"
-    )
-    return UnreadableImageError(first.about(subject) if isinstance(first, Message) else f"{subject}: {first}")

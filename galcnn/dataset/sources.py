@@ -18,7 +18,7 @@ from galcnn.catalog.names import image_stem
 from galcnn.cutout import Cutout
 from galcnn.dataset.reader import InputFiles
 from galcnn.dataset.shards import read_shards
-from galcnn.errors import CoverageError, UnreadableImageError, error_of_file, message
+from galcnn.errors import CoverageError, NoReaderError, UnreadableImageError, error_of_file, message
 from galcnn.files.conversion import listed
 from galcnn.files.fits_images import HDUChoice
 from galcnn.files.loading import ZeroPoint
@@ -192,7 +192,8 @@ class FromSurvey:
         try:
             return self._survey.cutout(self._positions[row], self._width, self._bands)
         except Exception as error:  # noqa: BLE001  any exception is this galaxy's result
-            return error_of_file(error, "an image") if isinstance(error, MemoryError) else error
+            ends = isinstance(error, MemoryError | NoReaderError)
+            return error_of_file(error, "an image") if ends else error
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from galcnn._runtime.representation import summary
 from galcnn.catalog import Question, Votes, vote_schema
 from galcnn.catalog.formats import is_table
-from galcnn.dataset.reading import MAX_UNREADABLE
+from galcnn.dataset.reader import MAX_UNREADABLE
 from galcnn.errors import did_you_mean, message, wrong_type
 from galcnn.model import Card, DeviceSettings, NetworkSettings
 from galcnn.model.settings import Per, Scaling, Stretch

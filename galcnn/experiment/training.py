@@ -29,6 +29,7 @@ from galcnn.catalog import (
 )
 from galcnn.catalog.catalog import NOTES, as_numbers, as_text
 from galcnn.catalog.formats import Galaxies, column_names, image_columns
+from galcnn.catalog.names import LEFT_OUT
 from galcnn.catalog.votes import observed_fractions
 from galcnn.diagnostics import GradientHealth
 from galcnn.errors import message, wrong_type
@@ -38,7 +39,7 @@ from galcnn.experiment.data import ExperimentData, read_data
 from galcnn.experiment.settings import Experiment, read_settings
 from galcnn.model import Card, TrainedModel, load_model, save_model
 from galcnn.model.build import NETWORK
-from galcnn.model.bundle import LEFT_OUT, refuse_foreign_folder
+from galcnn.model.bundle import refuse_foreign_folder
 from galcnn.model.devices import devices_used, is_chief, make_strategy
 from galcnn.model.profile import cost_of
 from galcnn.prediction import Prediction, predict_images

@@ -19,8 +19,9 @@ from galcnn._runtime import atomic
 from galcnn._runtime.progress import Progress, silent
 from galcnn._runtime.version import __version__
 from galcnn.catalog import write_table
-from galcnn.catalog.names import file_stems
+from galcnn.catalog.names import LEFT_OUT, file_stems
 from galcnn.cutout import Cutout
+from galcnn.dataset.reader import write_left_out
 from galcnn.errors import message
 from galcnn.evaluation import Score, bootstrap, judge
 from galcnn.evaluation.intervals import Verdict
@@ -116,9 +117,10 @@ def faithfulness_report(
         Output folder: ``faithfulness.md`` (recommended methods and verdicts), ``ranking.ecsv``,
         ``faithfulness.ecsv`` and ``faithfulness.png`` (verdicts), ``fragility.png`` (maps before and after
         an attack),
-        ``randomisation.ecsv`` and ``.png``, ``deletion_insertion.ecsv`` and ``.png``, ``layers/*.fits``
-        (maps, and their ratio to the standard deviation), and in ``checks`` the values of each galaxy.
-        An interrupted run is resumed; methods can be added.
+        ``randomisation.ecsv`` and ``.png``, ``deletion_insertion.ecsv`` and ``.png``, ``left_out.ecsv``
+        (galaxies without a usable image, if any), ``layers/*.fits`` (maps, and their ratio to the
+        standard deviation), and in ``checks`` the values of each galaxy. An interrupted run is resumed;
+        methods can be added.
     explainers : sequence of Explainer
         The attribution methods.
     settings : FaithfulnessSettings, optional
@@ -147,7 +149,7 @@ def faithfulness_report(
         folder,
         _described(models, galaxies, chosen),
         what="one with the same model, galaxies and settings",
-        own=(*_OUTPUTS, "checks", "layers"),
+        own=(*_OUTPUTS, LEFT_OUT, "checks", "layers"),
         overwrite=overwrite,
     )
     subject = _subject(models, galaxies, chosen)
@@ -168,6 +170,7 @@ def faithfulness_report(
     table.meta |= {"n_galaxies": len(galaxies.ids), "settings": repr(chosen), "galcnn": __version__}
     table.meta["methods"] = {names[stem]: repr(explainer) for stem, explainer in methods.items()}
     write_table(table, folder / "faithfulness.ecsv")
+    write_left_out(galaxies.left_out, folder)
     ranking = ranking_table(found, table, seed=chosen.seed)
     write_table(ranking, folder / "ranking.ecsv")
     atomic.write_text(folder / "faithfulness.md", summary(table, ranking))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import keras
@@ -16,6 +16,7 @@ from galcnn._runtime.progress import Progress, silent
 from galcnn.catalog import Catalog
 from galcnn.cutout import Cutout
 from galcnn.dataset import InputFiles
+from galcnn.dataset.reader import MAX_UNREADABLE
 from galcnn.errors import message
 from galcnn.evaluation import Regions, segmented
 from galcnn.explain import Context, Explainer
@@ -36,10 +37,13 @@ class Galaxies:
         Cutouts in the bands, unit and shape of the model.
     ids : tuple of str
         Unique id of each cutout.
+    left_out : mapping of str to str
+        Ids of galaxies without a usable image, with the reason.
     """
 
     cutouts: tuple[Cutout, ...]
     ids: tuple[str, ...]
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.cutouts or len(self.cutouts) != len(self.ids) or len(set(self.ids)) < len(self.ids):
@@ -118,6 +122,7 @@ def read_sample(
     *,
     images: str | os.PathLike[str] | None = None,
     reading: Mapping[str, Any] | None = None,
+    max_unreadable: float = MAX_UNREADABLE,
     progress: Progress = silent,
 ) -> Galaxies:
     """Load the images of a catalog for a model.
@@ -132,6 +137,8 @@ def read_sample(
         Folder of the images, see `galcnn.dataset.InputFiles.of`.
     reading : mapping of str to Any, optional
         Parameters of `galcnn.dataset.InputFiles`, such as `fit`, `bands` and `width`.
+    max_unreadable : float
+        Largest fraction of galaxies that are left out since their image cannot be read or does not fit.
     progress : galcnn._runtime.progress.Progress
         Progress bar over files.
 
@@ -143,11 +150,11 @@ def read_sample(
     Raises
     ------
     galcnn.errors.UnreadableImageError, FileNotFoundError, ValueError
-        If an image cannot be read or does not fit the model; the error names it.
+        If more images cannot be used; the error names the first.
     """
     files = InputFiles.of(catalog, images, **dict(reading or {}))
-    cutouts = files.all_prepared(trained.card.inputs, progress=progress)
-    return Galaxies(tuple(cutouts), tuple(catalog.ids))
+    found = files.readable(trained.card.inputs, max_unreadable=max_unreadable, progress=progress)
+    return Galaxies(found.cutouts, found.ids, found.left_out)
 
 
 def drawn(

@@ -165,7 +165,7 @@ def _part(image: NDData) -> dict[str, Any]:
     calibration = calibration_of(header, scale, values, areas=areas)
     own = json.loads(header["META"]) if "META" in header else {}
     unit = calibration.unit if image.unit is None or calibration.unit.is_equivalent("nJy") else image.unit
-    flux = calibration.apply(values)
+    flux = calibration.apply(values.copy())
     linear = calibration.decades is None
     factors = calibration.factors(values.shape) if linear else np.stack(calibration.slopes(flux))
     return {

@@ -5,7 +5,7 @@ Integers with BLANK are NaN already: astropy applies BLANK to all but unsigned i
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,6 +108,15 @@ def without(values: npt.NDArray[Any], missing: Iterable[Sentinel]) -> tuple[npt.
     return np.where(holes, values.dtype.type(np.nan), values), counts
 
 
+def measured(values: npt.NDArray[Any], missing: Sequence[Sentinel]) -> npt.NDArray[Any]:
+    """Replace by NaN, in a part of an image, the missing values of the image and those piled up there."""
+    if values.dtype.kind == "f" and values.size and not missing:
+        low, high = np.fmin.reduce(values, axis=None), np.fmax.reduce(values, axis=None)
+        if low > -LARGEST and high < LARGEST and not _may_pile_up(values, low):
+            return values
+    return without(values, (*missing, *piled_up(values)))[0]
+
+
 def noted(counts: dict[str, int]) -> list[str]:
     """Return the note on missing values, [] if there are none."""
     shown = ", ".join(f"{value} ({n} pixels)" for value, n in counts.items())
@@ -145,8 +154,7 @@ def piled_up(plane: npt.NDArray[Any]) -> list[Sentinel]:
     """Return the negative values that many pixels have and that lie apart from all others."""
     if plane.dtype.kind not in "fi" or not plane.size:
         return []
-    lowest = np.fmin.reduce(plane, axis=None)
-    if not lowest < 0 or (lowest > _USUAL[0] + _SPREAD and np.count_nonzero(plane == lowest) < _FEW):
+    if not _may_pile_up(plane, np.fmin.reduce(plane, axis=None)):
         return []
     pixels = rest = plane[np.abs(plane.astype(np.float64)) < LARGEST]  # without NaN
     found: list[Sentinel] = []
@@ -168,6 +176,13 @@ def piled_up(plane: npt.NDArray[Any]) -> list[Sentinel]:
     for one in found:
         pixels = pixels[~one.held(pixels)]
     return found + [Sentinel(value) for value in _repeated(pixels)]
+
+
+def _may_pile_up(plane: npt.NDArray[Any], lowest: Any) -> bool:
+    """Return True if the lowest value is negative, and a usual one or that of some pixels."""
+    return bool(lowest < 0) and bool(
+        lowest <= _USUAL[0] + _SPREAD or np.count_nonzero(plane == lowest) >= _FEW
+    )
 
 
 def _near_usual(value: float) -> Sentinel:

@@ -328,7 +328,7 @@ class FluxCalibration:
         """Convert values of the file, or of a window of it, to `unit`."""
         with np.errstate(over="ignore", invalid="ignore"):
             if self.asinh is None and self.decades is None and self.factor == 1:
-                return raw.astype(np.float32)
+                return raw.astype(np.float32, copy=False)
             values = raw.astype(np.float64)
             if self.asinh is not None:
                 values = linear(values, *self.asinh)

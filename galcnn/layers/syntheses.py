@@ -175,10 +175,12 @@ def read_syntheses(path: str | os.PathLike[str]) -> tuple[Synthesis, ...]:
 
 def holds_syntheses(path: str | os.PathLike[str]) -> bool:
     """Return True if a file is one of syntheses, by its primary header only."""
+    if not Path(path).is_file():  # a pipe would wait for its other end
+        return False
     try:
-        with fits.open(path) as hdulist:
+        with open(path, "rb") as handle, fits.open(handle, memmap=False) as hdulist:
             return bool(hdulist[0].header.get("FILETYPE") == SYNTHESES_FILE)
-    except OSError:
+    except Exception:  # noqa: BLE001  whatever astropy says of a damaged file
         return False
 
 

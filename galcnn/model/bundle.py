@@ -18,6 +18,7 @@ from galcnn._runtime import atomic
 from galcnn._runtime.html import overview
 from galcnn._runtime.representation import summary
 from galcnn.catalog import Votes
+from galcnn.catalog.names import LEFT_OUT
 from galcnn.errors import message, wrong_type
 from galcnn.model.build import LOGITS, NETWORK, PREPROCESSING, assemble
 from galcnn.model.card import Card, card_lines
@@ -31,7 +32,6 @@ _MODEL, _CARD = "model.keras", "card.json"
 NETWORK_FILES = (".keras", ".h5", ".hdf5")
 #: Names that a model folder may contain; a folder with other files is not replaced.
 #: Table of the galaxies that a training left out.
-LEFT_OUT = "left_out.ecsv"
 _OWN = {_MODEL, _CARD, "history.csv", "test.ecsv", LEFT_OUT, "health.csv", "uncertainty.json", "figures"}
 
 

@@ -16,7 +16,7 @@ from galcnn.files.companions import standard_deviation
 from galcnn.files.fits_images import HDUChoice
 from galcnn.files.flags import Meaning
 from galcnn.files.planes import GRID_TOLERANCE
-from galcnn.files.sentinels import Sentinel, piled_up, without
+from galcnn.files.sentinels import Sentinel, measured
 from galcnn.files.zero_points import FluxCalibration
 from galcnn.mosaic.pixels import Box, Pixels
 from galcnn.transforms.grid import PixelAreas, grid_offset
@@ -140,8 +140,7 @@ class MosaicBand:
 
     def read(self, box: Box) -> npt.NDArray[np.float32]:
         """Return the pixels of a box in the unit of the mosaic; NaN where data are missing."""
-        values = self.pixels.read(box)
-        values, _ = without(values, (*self.missing, *piled_up(values)))
+        values = measured(np.array(self.pixels.read(box)), self.missing)  # a copy, not a part of a strip
         return self.calibration.apply(values, (box[0], box[2]))
 
 

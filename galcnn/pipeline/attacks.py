@@ -18,9 +18,10 @@ from galcnn._runtime.progress import Progress, silent
 from galcnn.adversarial import Attack, UniversalPerturbation, attack, away_from, visibility
 from galcnn.adversarial.perturbation import boxed, prepared_alike
 from galcnn.catalog import write_table
-from galcnn.catalog.names import file_stems
+from galcnn.catalog.names import LEFT_OUT, file_stems
 from galcnn.dataset import InputFiles
-from galcnn.errors import message
+from galcnn.dataset.reader import write_left_out
+from galcnn.errors import UnreadableImageError, message
 from galcnn.layers import read_syntheses, write_syntheses
 from galcnn.layers.appending import already_written
 from galcnn.model import Target
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 #: Name of the table of results in the output folder.
 ATTACK_TABLE = "attacks.ecsv"
 #: Output files of attacks and of a robustness curve; with ``overwrite`` either replaces the other.
-OWN = ("*-attack.fits", ATTACK_TABLE, "robustness.ecsv", "answers.ecsv")
+OWN = ("*-attack.fits", ATTACK_TABLE, "robustness.ecsv", "answers.ecsv", LEFT_OUT)
 
 
 _BATCH = 32
@@ -97,7 +98,8 @@ def attack_files(
         drawn at random by their ids, and tried on all; the column `fitted` marks those it was fitted to.
     folder : path-like
         Output folder for ``<id>-attack.fits`` of each galaxy, see `galcnn.layers.write_syntheses`, and
-        for the table, `ATTACK_TABLE`. Files of the same attacks, image and model are kept.
+        for the table, `ATTACK_TABLE`, and for ``left_out.ecsv``, if images cannot be used. Files of the
+        same attacks, image and model are kept.
     progress : galcnn._runtime.progress.Progress
         Progress display; one step per attacked galaxy.
     overwrite : bool
@@ -107,13 +109,14 @@ def attack_files(
     -------
     astropy.table.Table
         One row per galaxy and attack: predicted class before and after, `success` (from an independent
-        prediction of the changed image), and the measures of `galcnn.adversarial.visibility`.
+        prediction of the changed image), and the measures of `galcnn.adversarial.visibility`. ``meta`` has
+        `left_out`: ids of the images that cannot be used, with the reason.
 
     Raises
     ------
-    galcnn.errors.UnreadableImageError, FileNotFoundError, ValueError
-        If a file cannot be read or does not fit the model, a class is unknown, or no galaxy has the
-        class ``settings.of``.
+    galcnn.errors.UnreadableImageError, ValueError
+        If no file can be read and fits the model, a class is unknown, or no galaxy has the class
+        ``settings.of``.
     """
     goal = None if settings.target is None else Target.parse(settings.target, trained.classes)
     if settings.of is not None:
@@ -127,6 +130,8 @@ def attack_files(
         for name, syntheses in run.results():
             rows += [run.row(name, made) for made in syntheses]
             step()
+    if len(run.left_out) == len(files):
+        raise UnreadableImageError(f"No image can be attacked. {next(iter(run.left_out.values()), '')}")
     if not rows:
         raise ValueError(
             message(
@@ -138,7 +143,9 @@ def attack_files(
     table = Table(rows)
     table.meta = {"model": trained.card.name, "model_sha256": trained.card.model_sha256}
     table.meta["settings"] = json.loads(json.dumps(settings.to_dict()))
+    table.meta["left_out"] = dict(run.left_out)
     write_table(table, Path(folder) / ATTACK_TABLE)
+    write_left_out(run.left_out, Path(folder))
     return table
 
 
@@ -162,6 +169,7 @@ class _Run:
         )
         self.stems = file_stems(files.paths)
         self.attacks: tuple[Attack, ...] | None = None
+        self.left_out: dict[str, str] = {}
         universal = any(isinstance(attack, UniversalPerturbation) for attack in settings.attacks)
         # Drawn by id, because the order of a catalog may follow the classes.
         drawn = sorted(files.paths, key=lambda name: seeding.uniform(0, "universal", name))
@@ -173,12 +181,15 @@ class _Run:
     def results(self) -> Iterator[tuple[str, tuple[Synthesis, ...]]]:
         names = list(self.files.paths)
         for start in range(0, len(names), _BATCH):
-            own = names[start : start + _BATCH]
-            found = {name: self._written(name) for name in own}
-            missing = [name for name in own if found[name] is None]
-            found |= self._made(missing)
-            for name in own:
-                made = found.pop(name)
+            found: dict[str, tuple[Synthesis, ...] | None] = {}
+            for name in names[start : start + _BATCH]:
+                try:
+                    with self.files.named(name):
+                        found[name] = self._written(name)
+                except (OSError, ValueError) as error:
+                    self.left_out[name] = str(error)
+            found |= self._made([name for name, made in found.items() if made is None])
+            for name, made in found.items():
                 if made:
                     yield name, made
 
@@ -206,20 +217,31 @@ class _Run:
         if kept:
             if self.attacks is None:
                 self.attacks = tuple(self._settled(attack) for attack in self.settings.attacks)
-            results = attack(self.trained, cutouts, attacks=self.attacks, target=self.goal, ids=kept)
+            try:
+                results = attack(self.trained, cutouts, attacks=self.attacks, target=self.goal, ids=kept)
+            except ValueError as error:  # such as no noise: each is tried alone
+                if len(kept) > 1:
+                    return {name: one for name in kept for one in self._made([name]).values()}
+                self.left_out[kept[0]] = str(error)
+                return made
             for name, cutout, syntheses in zip(kept, cutouts, results, strict=True):
                 write_syntheses(self._path(name), syntheses, provenance=self._origin(name), wcs=cutout.wcs)
                 made[name] = syntheses
         return made
 
     def _kept(self, names: Sequence[str]) -> tuple[list[str], list[Cutout]]:
-        """Read images; keep those whose predicted class is ``settings.of``, if one is given."""
-        cutouts = [self.files.prepared(name, self.trained.card.inputs) for name in names]
-        if self.settings.of is None or not names:
-            return list(names), cutouts
-        answers = predict(self.trained, cutouts, prior="as-trained").best
-        pairs = [(n, c) for n, c, a in zip(names, cutouts, answers, strict=True) if a == self.settings.of]
-        return [name for name, _ in pairs], [cutout for _, cutout in pairs]
+        """Read images; keep those that can be used and whose predicted class is ``settings.of``, if given."""
+        found: dict[str, Cutout] = {}
+        for name, one in self.files.each_prepared(names, self.trained.card.inputs):
+            if isinstance(one, Exception):
+                self.left_out[name] = str(one)
+            else:
+                found[name] = one
+        if self.settings.of is not None and found:
+            answers = predict(self.trained, list(found.values()), prior="as-trained").best
+            wanted = [name for name, a in zip(found, answers, strict=True) if a == self.settings.of]
+            found = {name: found[name] for name in wanted}
+        return list(found), list(found.values())
 
     def _settled(self, attack: Attack) -> Attack:
         bounded = boxed(attack, self.trained)

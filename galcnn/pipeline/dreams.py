@@ -10,6 +10,7 @@ from pathlib import Path
 from galcnn._runtime import atomic
 from galcnn._runtime.progress import Progress, silent
 from galcnn.catalog.names import file_stems
+from galcnn.cutout import Cutout
 from galcnn.dataset import InputFiles
 from galcnn.explain import Dream
 from galcnn.layers import write_syntheses
@@ -26,8 +27,8 @@ def dream_files(
     dream: Dream,
     progress: Progress = silent,
     overwrite: bool = False,
-) -> Iterator[tuple[str, Path]]:
-    """Make a deep dream of each image file.
+) -> Iterator[tuple[str, Path | Exception]]:
+    """Make a deep dream of each image file; an error in one file does not affect the others.
 
     Parameters
     ----------
@@ -47,13 +48,15 @@ def dream_files(
 
     Yields
     ------
-    tuple of str and pathlib.Path
-        Id and output file.
+    tuple of str and (pathlib.Path or Exception)
+        Id and output file; or the error, whose message names the image.
 
     Raises
     ------
-    galcnn.errors.UnreadableImageError, FileNotFoundError, ValueError
-        If a file cannot be read or does not fit the model; the message names it.
+    ValueError
+        If the network has no such layer or channel.
+    OSError
+        If a file cannot be written.
     """
     own, inputs = ("*-dream.fits",), files.paths.values()
     claim = atomic.claim(folder, what="one of galcnn dream", own=own, inputs=inputs, overwrite=overwrite)
@@ -61,11 +64,17 @@ def dream_files(
     stems = file_stems(files.paths)
     for name in files.ids:
         out = Path(folder) / f"{stems[name]}-dream.fits"
-        origin = provenance(trained, files, name) | {"dream": asdict(dream)}
-        if not already_written(out, origin):
+        cutout: Cutout | None = None
+        try:
             with files.named(name):
-                cutout = files.load(name)
-                cutout = prepare(cutout, replace(trained.card.inputs, shape=cutout.shape))
+                origin = provenance(trained, files, name) | {"dream": asdict(dream)}
+                if not already_written(out, origin):
+                    cutout = files.load(name)
+                    cutout = prepare(cutout, replace(trained.card.inputs, shape=cutout.shape))
+        except (OSError, ValueError) as error:
+            yield name, error
+            continue
+        if cutout is not None:
             made = dream(trained, cutout, id=name, progress=progress)
             write_syntheses(out, [made], provenance=origin, wcs=cutout.wcs)
         yield name, out

@@ -22,8 +22,10 @@ from galcnn.adversarial.margins import pixel_scale
 from galcnn.adversarial.perturbation import boxed, prepared_alike
 from galcnn.catalog import read_table, write_table
 from galcnn.dataset import InputFiles
+from galcnn.dataset.reader import MAX_UNREADABLE, LeftOut, write_left_out
 from galcnn.errors import message
 from galcnn.evaluation import bootstrap
+from galcnn.model import Target
 from galcnn.model.forward import outputs
 from galcnn.pipeline.attacks import OWN
 
@@ -70,6 +72,7 @@ def robustness_curve(
     robustness: Robustness,
     folder: str | os.PathLike[str],
     *,
+    max_unreadable: float = MAX_UNREADABLE,
     progress: Progress = silent,
     overwrite: bool = False,
 ) -> Table:
@@ -92,8 +95,10 @@ def robustness_curve(
         Attack and epsilons.
     folder : path-like
         Output folder for the curve, ``robustness.ecsv``, and the results of each galaxy at each epsilon,
-        ``answers.ecsv``. An interrupted run continues with the next epsilon; a folder with another
-        curve is refused.
+        ``answers.ecsv``, and ``left_out.ecsv``, if images cannot be used. An interrupted run continues
+        with the next epsilon; a folder with another curve is refused.
+    max_unreadable : float
+        Largest fraction of galaxies that are left out since their image cannot be read or does not fit.
     progress : galcnn._runtime.progress.Progress
         Progress display; one step per batch and epsilon.
     overwrite : bool
@@ -104,17 +109,20 @@ def robustness_curve(
     astropy.table.Table
         One row per epsilon, the first without change. Columns `epsilon`, `accuracy`, `low`, `high` (95 %
         bootstrap interval, stratified by class; Wilson's interval if all or none are right),
-        `random_accuracy`, `random_low`, `random_high`, and `n` (number of galaxies).
+        `random_accuracy`, `random_low`, `random_high`, and `n` (number of galaxies used). ``meta`` has
+        `left_out`: ids of the others, with the reason.
 
     Raises
     ------
     galcnn.errors.UnreadableImageError, FileNotFoundError, ValueError
-        If a file cannot be read or does not fit the model, or a class is unknown.
+        If more files cannot be read or do not fit the model, or a class is unknown.
     """
     names = list(files.paths)
     if len(labels) != len(names):
         raise ValueError(message(f"one label for each of {len(names)} galaxies", "", n_labels=len(labels)))
-    truth = np.array([trained.classes.index(label) for label in labels])
+    classes = dict(zip(names, map(str, labels), strict=True))
+    for label in set(classes.values()):
+        Target.of_class(label, trained.classes)
     asked: dict[str, Any] = {
         "model": trained.card.name,
         "model_sha256": trained.card.model_sha256,
@@ -137,7 +145,13 @@ def robustness_curve(
     if claim.written(_ANSWERS):
         answers = Table(read_table(path))
     else:
-        answers = Table({"id": names, "class": [str(label) for label in labels]}, meta=asked)
+        left_out = _unusable(trained, files, max_unreadable, progress)
+        names = [name for name in names if name not in left_out]
+        answers = Table({"id": names, "class": [classes[name] for name in names]}, meta=asked)
+        answers.meta["left_out"] = dict(left_out)
+        write_left_out(left_out, claim.folder)
+    names = [str(name) for name in answers["id"]]
+    truth = np.array([trained.classes.index(classes[name]) for name in names])
     done = [epsilon for epsilon in robustness.epsilons if f"held_{epsilon:g}" in answers.colnames]
     todo = robustness.epsilons[len(done) :]
     pieces = range(0, len(names), _BATCH)
@@ -161,6 +175,19 @@ def robustness_curve(
     table.meta = dict(answers.meta)
     write_table(table, claim.folder / _CURVE)
     return table
+
+
+def _unusable(
+    trained: TrainedModel, files: InputFiles, max_unreadable: float, progress: Progress
+) -> dict[str, str]:
+    """Return the galaxies that cannot be used, with the reason; no image stays in memory."""
+    left_out = LeftOut(len(files), max_unreadable)
+    with progress("read images", len(files)) as step:
+        for name, one in files.each_prepared(files.ids, trained.card.inputs):
+            step()
+            if isinstance(one, Exception):
+                left_out.add(name, one)
+    return left_out
 
 
 def _tried(

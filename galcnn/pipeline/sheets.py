@@ -112,10 +112,12 @@ def table_of(path: str | os.PathLike[str]) -> Path | None:
 
 def _is_fits_table(file: Path) -> bool:
     """Return True for a FITS file with a table and no image."""
+    if not file.is_file():  # a pipe would wait for its other end
+        return False
     try:
-        with fits.open(file) as hdulist:
+        with open(file, "rb") as handle, fits.open(handle, memmap=False) as hdulist:
             kinds = {type(hdu) for hdu in hdulist if hdu.header.get("NAXIS", 0)}
-    except OSError:
+    except Exception:  # noqa: BLE001  whatever astropy says of a damaged file
         return False
     return bool(kinds) and kinds <= {fits.BinTableHDU, fits.TableHDU}
 

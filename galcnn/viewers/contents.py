@@ -105,9 +105,9 @@ def holds_layers(path: str | os.PathLike[str]) -> bool:
     if not Path(path).is_file():
         return False
     try:
-        with fits.open(path) as hdulist:
+        with open(path, "rb") as handle, fits.open(handle, memmap=False) as hdulist:
             return any("LAYERFMT" in hdu.header for hdu in hdulist)
-    except OSError:
+    except Exception:  # noqa: BLE001  whatever astropy says of a damaged file
         return False
 
 

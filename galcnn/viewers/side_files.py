@@ -16,6 +16,7 @@ from astropy.wcs import WCS
 from galcnn._runtime import atomic
 from galcnn.catalog.names import file_stems
 from galcnn.dataset import InputFiles
+from galcnn.errors import UnreadableImageError
 from galcnn.files.sources import opened
 from galcnn.layers import LayerStack, read_stacks
 from galcnn.layers.syntheses import first_syntheses, holds_syntheses, read_syntheses
@@ -216,28 +217,35 @@ def map_figure(path: str | os.PathLike[str], method: str) -> Figure:
 
 def files_figure(
     images: Mapping[str, tuple[Path, ...]], *, method: str | None = None, **reading: Any
-) -> Figure:
+) -> tuple[Figure, dict[str, str]]:
     """Draw one layers file large, files of attacks, dreams or class models, or many images side by side.
 
-    `images` are files by id, `method` is the only map that is drawn of a layers file, and `reading` holds
-    parameters of `galcnn.dataset.InputFiles` for files without layers.
+    Return the figure, and the ids of images that cannot be read with the reason. `images` are files by id,
+    `method` is the only map that is drawn of a layers file, and `reading` holds parameters of
+    `galcnn.dataset.InputFiles` for files without layers.
     """
     first = next(iter(images.values()))
     if all(len(paths) == 1 and holds_syntheses(paths[0]) for paths in images.values()):
-        return syntheses_figure(
-            first_syntheses({name: paths[0] for name, paths in images.items()}, MOST_ROWS)
-        )
+        made = first_syntheses({name: paths[0] for name, paths in images.items()}, MOST_ROWS)
+        return syntheses_figure(made), {}
     if len(images) == len(first) == 1 and (method or holds_layers(first[0])):
-        return map_figure(first[0], method) if method else layers_figure(first[0])
-    plain, entries = InputFiles(images, **reading), []
+        return map_figure(first[0], method) if method else layers_figure(first[0]), {}
+    plain, entries, left_out = InputFiles(images, **reading), list[Entry](), dict[str, str]()
     for name, paths in images.items():
-        if len(paths) == 1 and holds_layers(paths[0]):
-            stack = read_stacks(paths[0])[0]
-            entries.append(Entry.answered(stack.cutout, stack.prediction))
-        else:
+        try:
             with plain.named(name):
-                entries.append(Entry(plain.load(name), name))
-    return sheet_figure(entries)
+                if len(paths) == 1 and holds_layers(paths[0]):
+                    stack = read_stacks(paths[0])[0]
+                    entries.append(Entry.answered(stack.cutout, stack.prediction))
+                else:
+                    entries.append(Entry(plain.load(name), name))
+        except (OSError, ValueError) as error:
+            if len(images) == 1:
+                raise
+            left_out[name] = str(error)
+    if not entries:
+        raise UnreadableImageError(f"No image can be read. {next(iter(left_out.values()))}")
+    return sheet_figure(entries), left_out
 
 
 def _syntheses(path: str | os.PathLike[str]) -> tuple[Synthesis, ...]:

@@ -65,8 +65,8 @@ def test_the_same_cutouts_whatever_names_the_files(sky, tmp_path):
         for found in (
             files.read(range(3)),
             [files.load(name) for name in "abc"],
-            files.all_prepared(),
-            files.all_prepared(InputSpec(("g", "r"), "nJy", (8, 8))),
+            files.readable().cutouts,
+            files.readable(InputSpec(("g", "r"), "nJy", (8, 8))).cutouts,
             list(HeldCutouts(files).values()),
         ):
             np.testing.assert_array_equal([cutout.flux for cutout in found], expected, err_msg=way)
@@ -109,7 +109,7 @@ def test_the_first_image_says_what_all_are(sky):
         files.prepared("small")
     assert InputFiles(files.paths, fit=True).spec.shape == (8, 8)
     sized = InputFiles(files.paths, size=4)
-    assert [one.shape for one in sized.all_prepared()] == [(4, 4), (4, 4)]
+    assert [one.shape for one in sized.readable().cutouts] == [(4, 4), (4, 4)]
     with pytest.raises(ValueError, match="at least one galaxy"):
         _ = InputFiles({}).spec
     with pytest.raises(ValueError, match=r"^Galaxy c .*8-bit colour pictures to render for"):

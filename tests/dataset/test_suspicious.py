@@ -96,7 +96,7 @@ def test_what_cannot_be_read_is_listed_first_with_its_error():
 def test_real_pictures_have_no_copies_and_few_are_suspicious(real_data):
     catalog = read_catalog(real_data / "gz2" / "labels.csv", columns={"image": "file"})
     files = InputFiles.of(catalog.select(np.arange(400)))
-    cutouts = files.all_prepared()
+    cutouts = files.readable().cutouts
     measures = [measure_cutout(cutout) for cutout in [*cutouts, cutouts[17]]]
     table = suspicious_table([*files.ids, "copy"], measures)
     copies = table[table["reason"] == "duplicate"]

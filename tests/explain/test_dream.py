@@ -144,7 +144,7 @@ def test_from_the_command_line_many_at_once_and_resumed(trained, tmp_path, capsy
     files = sorted((tmp_path / "out").glob("[!.]*"))
     assert [file.name for file in files] == ["one-dream.fits", "wide-dream.fits"]
     (made,) = read_syntheses(files[1])
-    figure = files_figure({"wide": (files[1],)})
+    figure, _ = files_figure({"wide": (files[1],)})
     start, image, tenfold, once = figure.axes[:4]
     assert start.get_title() == f"wide\n{made.start_score:.3g} at conv1_1"
     assert image.get_title() == f"dream\n{made.score:.3g} at conv1_1"

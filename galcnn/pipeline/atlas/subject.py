@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
 
@@ -17,6 +17,7 @@ from galcnn._runtime.version import __version__
 from galcnn.catalog import Catalog
 from galcnn.cutout import Cutout
 from galcnn.dataset import InputFiles
+from galcnn.dataset.reader import MAX_UNREADABLE
 from galcnn.errors import message
 from galcnn.explain.attribution import Prepared
 from galcnn.model import Target, TrainedModel, network_layers
@@ -143,6 +144,7 @@ class AtlasSubject:
     sigma_source: str
     stages: tuple[Stage, ...] = field(default=())
     key: str = ""
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -180,10 +182,12 @@ def subject_of(
     files: InputFiles,
     *,
     settings: AtlasSettings,
+    max_unreadable: float = MAX_UNREADABLE,
     progress: Progress = silent,
 ) -> AtlasSubject:
     """Load the galaxies of an atlas and compute their logits."""
-    cutouts = files.all_prepared(trained.card.inputs, progress=progress)
+    found = files.readable(trained.card.inputs, max_unreadable=max_unreadable, progress=progress)
+    catalog, cutouts = catalog.select([name in found.ids for name in catalog.ids]), found.cutouts
     seen = Prepared.of(trained, cutouts, ids=catalog.ids)
     labels = tuple(name if name in trained.classes else "" for name in labels_of(catalog))
     sigma, source = _noise(cutouts, seen.images)
@@ -207,6 +211,7 @@ def subject_of(
         source,
         tuple(stages),
         digest.hexdigest(),
+        found.left_out,
     )
 
 

@@ -14,7 +14,9 @@ from galcnn._runtime import atomic
 from galcnn._runtime.progress import Progress, silent
 from galcnn._runtime.version import __version__
 from galcnn.catalog import Catalog
+from galcnn.catalog.names import LEFT_OUT
 from galcnn.dataset import InputFiles
+from galcnn.dataset.reader import MAX_UNREADABLE, write_left_out
 from galcnn.model import TrainedModel, network_layers
 from galcnn.pipeline.atlas.galaxy_pages import galaxy_pages
 from galcnn.pipeline.atlas.network_pages import network_pages
@@ -37,6 +39,7 @@ def make_atlas(
     settings: AtlasSettings | None = None,
     images: str | os.PathLike[str] | None = None,
     reading: Mapping[str, Any] | None = None,
+    max_unreadable: float = MAX_UNREADABLE,
     progress: Progress = silent,
     overwrite: bool = False,
 ) -> Path:
@@ -53,13 +56,16 @@ def make_atlas(
         that name files in `images`. With a column `class`, the galaxies are drawn from all classes of
         the model alike.
     folder : path-like
-        Output folder for ``index.html``, ``pages/*.png`` and ``arrays/*.fits``.
+        Output folder for ``index.html``, ``pages/*.png``, ``arrays/*.fits`` and, if galaxies were
+        left out, ``left_out.ecsv``.
     settings : AtlasSettings, optional
         Size of the atlas; the defaults if not given.
     images : path-like, optional
         Folder of the images, see `galcnn.dataset.InputFiles.of`.
     reading : mapping of str to Any, optional
         Parameters of `galcnn.dataset.InputFiles`, such as `fit`, `bands` and `width`.
+    max_unreadable : float
+        Largest fraction of galaxies that are left out since their image cannot be read or does not fit.
     progress : galcnn._runtime.progress.Progress
         Progress display of the reading of files and the drawing of pages.
     overwrite : bool
@@ -75,19 +81,22 @@ def make_atlas(
     OSError
         If the folder cannot be written, or holds something else.
     ValueError
-        If there are too few galaxies, or images do not fit the model.
+        If there are too few galaxies, or too many images cannot be read or do not fit the model.
     """
     out, chosen = Path(folder), settings or AtlasSettings()
-    own = ("index.html", "pages", "arrays", _NOTES)
+    own = ("index.html", "pages", "arrays", LEFT_OUT, _NOTES)
     claim = atomic.claim(out, what="an older atlas", own=own, overwrite=overwrite)
     drawn = sample(catalog, trained.classes, chosen)
     files = InputFiles.of(drawn, images, **dict(reading or {}))
-    subject = subject_of(trained, drawn, files, settings=chosen, progress=progress)
+    subject = subject_of(
+        trained, drawn, files, settings=chosen, max_unreadable=max_unreadable, progress=progress
+    )
     all_pages = [*network_pages(subject), *galaxy_pages(subject)]
     pages = [page for page in all_pages if isinstance(page, Page)]
     missing = [page for page in all_pages if isinstance(page, Missing)]
     claim.mark()
     (out / _NOTES).mkdir(exist_ok=True)
+    write_left_out(subject.left_out, out)
     _remove_others(out, {page.name for page in pages})
     notes = []
     with progress("atlas", len(pages)) as step:
@@ -143,6 +152,7 @@ def _index(subject: AtlasSubject, notes: Sequence[dict[str, str]], missing: Sequ
         "shown with": f"{len(subject.ids)} galaxies, sigma {subject.sigma_source}; "
         f"{sum(a == subject.answer(i) for i, a in enumerate(subject.labels))} of "
         f"{sum(bool(a) for a in subject.labels)} labelled ones called by their label",
+        "left out": f"{len(subject.left_out)} galaxies without a usable image",
         "made by": f"galcnn {__version__}, {subject.settings}",
     }
     rows = "\n".join(f"<tr><th>{_text(key)}</th><td>{_text(value)}</td></tr>" for key, value in told.items())
