@@ -396,7 +396,8 @@ def test_in_a_drift(mixed, sky, tmp_path, capsys):
         assert main([*command, "--max-unreadable", "0.8"]) == 0
         assert "8 galaxies are" in capsys.readouterr().out
         tables.append(Table.read(out))
-    assert_frame_equal(*(table.to_pandas() for table in tables))
+    assert tables[0]["layer"].tolist() == tables[1]["layer"].tolist()
+    np.testing.assert_allclose(tables[0]["value"], tables[1]["value"], rtol=1e-3, atol=1e-4)
 
 
 def test_in_the_galaxies_of_a_test_of_maps_and_of_an_atlas(mixed, sky, tmp_path):
