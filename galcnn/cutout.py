@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,24 @@ if TYPE_CHECKING:
 #: Side of the largest cutout that is cut or requested, in pixels: 1 GB per band.
 LARGEST_SIDE = 16_384
 _ROUNDING = 1e-6
+
+
+class _OnFirstUse:
+    """Field of `Cutout` that may be given as a `functools.partial`, which makes its value when it is used."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = f"_{name}"
+
+    def __get__(self, cutout: object, owner: type | None = None) -> Any:
+        if cutout is None:
+            return None  # the default of the field
+        value = cutout.__dict__[self._name]
+        if isinstance(value, functools.partial):
+            value = cutout.__dict__[self._name] = value()
+        return value
+
+    def __set__(self, cutout: object, value: Any) -> None:
+        cutout.__dict__[self._name] = value
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +97,7 @@ class Cutout:
     flux: npt.NDArray[np.float32]
     bands: tuple[str, ...]
     wcs: WCS | None = None
-    position: SkyCoord | None = None
+    position: SkyCoord | None = _OnFirstUse()  # type: ignore[assignment]  # a SkyCoord takes long to make
     survey: str = "unknown"
     unit: u.UnitBase = u.nJy
     mask: npt.NDArray[np.bool_] = None  # type: ignore[assignment]  # None means: only NaN is masked
@@ -108,8 +127,9 @@ class Cutout:
         object.__setattr__(self, "psf", self._checked_psf(len(flux)))
         object.__setattr__(self, "meta", dict(self.meta))
         self._check_wcs(flux.shape)
-        if self.position is not None and not self.position.isscalar:
-            raise ValueError(message("one sky position", "", n_positions=self.position.size))
+        place = self.__dict__["_position"]
+        if not isinstance(place, functools.partial | None) and not place.isscalar:
+            raise ValueError(message("one sky position", "", n_positions=place.size))
         if self.redshift is not None and not np.isfinite(self.redshift):
             raise ValueError(message("a finite redshift or None", "", redshift=self.redshift))
 
@@ -172,7 +192,7 @@ class Cutout:
         [[[2.0]], [[0.0]]]
         """
         chosen = list(rows)
-        return replace(
+        return changed(
             self,
             flux=self.flux[chosen],
             bands=tuple(names),
@@ -278,6 +298,16 @@ class Cutout:
             )
 
 
+def changed(cutout: Cutout, **changes: Any) -> Cutout:
+    """Return `dataclasses.replace` of a cutout, whose position is not made for it."""
+    return replace(cutout, **{"position": held_position(cutout), **changes})
+
+
+def held_position(cutout: Cutout) -> Any:
+    """Return the position of a cutout, or the function that makes it if it was not used yet."""
+    return cutout.__dict__["_position"]
+
+
 def pixel_steps(wcs: WCS, shape: tuple[int, int]) -> npt.NDArray[np.float64]:
     """Return the steps on the sky of one pixel along x and y, at the middle of an image.
 
@@ -305,15 +335,27 @@ def pixel_steps(wcs: WCS, shape: tuple[int, int]) -> npt.NDArray[np.float64]:
     x, y = (shape[1] - 1) / 2, (shape[0] - 1) / 2
     pixels = [[x + 0.5, y], [x - 0.5, y], [x, y + 0.5], [x, y - 0.5], [x, y]]
     world = np.radians(wcs.all_pix2world(pixels, 0))
-    lon, lat = world[:, wcs.wcs.lng], world[:, wcs.wcs.lat]
-    xyz = np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)])
-    east = np.array([-np.sin(lon[-1]), np.cos(lon[-1]), 0.0])
-    north = np.array([*(-np.sin(lat[-1]) * np.array([np.cos(lon[-1]), np.sin(lon[-1])])), np.cos(lat[-1])])
-    along = xyz[:, [0, 2]] - xyz[:, [1, 3]]
-    steps: npt.NDArray[np.float64] = np.degrees(np.stack([east, north]) @ along) * 3600
+    places = list(zip(world[:, wcs.wcs.lng].tolist(), world[:, wcs.wcs.lat].tolist(), strict=True))
+    right, left, upper, lower = (_direction(lon, lat) for lon, lat in places[:4])
+    lon, lat = places[4]
+    east = (-math.sin(lon), math.cos(lon), 0.0)
+    north = (-math.sin(lat) * math.cos(lon), -math.sin(lat) * math.sin(lon), math.cos(lat))
+    along = ((right, left), (upper, lower))
+    steps: npt.NDArray[np.float64] = np.degrees(
+        [
+            [sum(e * (p - q) for e, p, q in zip(axis, a, b, strict=True)) for a, b in along]
+            for axis in (east, north)
+        ]
+    )
+    steps *= 3600
     # Differences are rounded; near its reference point, an undistorted WCS has its matrix.
     matrix: npt.NDArray[np.float64] = wcs.pixel_scale_matrix[[wcs.wcs.lng, wcs.wcs.lat]] * 3600
     return matrix if np.abs(steps - matrix).max() < _ROUNDING * np.abs(matrix).max() else steps
+
+
+def _direction(lon: float, lat: float) -> tuple[float, float, float]:
+    """Return the unit vector of a place on the sky, from radians."""
+    return (math.cos(lat) * math.cos(lon), math.cos(lat) * math.sin(lon), math.sin(lat))
 
 
 def _plane_stack(array: npt.ArrayLike, name: str) -> npt.NDArray[np.float32]:

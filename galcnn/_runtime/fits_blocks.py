@@ -6,6 +6,7 @@ and the image of tiles into a limit; see FITS 4.0, sections 4.4 (sizes), 10 (til
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections.abc import Iterator
@@ -29,10 +30,9 @@ _KEPT = re.compile(
     r"SIMPLE|XTENSION|BITPIX|NAXIS\d*|PCOUNT|GCOUNT|GROUPS|TFIELDS|THEAP|EXTNAME|CHECKSUM|DATASUM"
     r"|Z(IMAGE|CMPTYPE|BITPIX|NAXIS\d*|TILE\d+|NAME\d+|VAL\d+)|GALCNN|LAYERFMT|FILETYPE|CREATOR|NEXTEND"
 )
-#: First letters of the above: most cards need no other look.
-_FIRST = frozenset(b"SXBNPGTECDZLF")
 _INTEGER = re.compile(r"[+-]?\d{1,19}")
 _NUMBER = re.compile(r"[+-]?[\d.]{1,25}([DEde][+-]?\d{1,5})?")
+_SCALE, _MOST_SCALE = re.compile(r"\d{1,10}(\.\d{0,20})?(E[+-]?\d{1,2})?"), 1e9
 _WORDS = 1 << 24  # bytes that are summed at a time
 
 
@@ -48,6 +48,10 @@ class Unit:
         Offsets of header and data, bytes of data without padding, and offset of the next HDU.
     cards : dict of str to str
         Texts of the values of the structural cards.
+    header : bytes
+        Cards of the header, without END.
+    tail : bytes
+        The rest of the last block of the header, from END.
     """
 
     number: int
@@ -56,6 +60,8 @@ class Unit:
     size: int
     end: int
     cards: dict[str, str]
+    header: bytes = b""
+    tail: bytes = b""
 
     @property
     def name(self) -> str:
@@ -165,11 +171,12 @@ def _unit(handle: BinaryIO, block: bytes, start: int, number: int) -> Unit:
             )
         header.append(block)
     raw = b"".join(header)
-    cards = _cards(raw[: len(raw) - BLOCK + length])
+    end = len(raw) - BLOCK + length
+    cards = _cards(raw[:end])
     data = start + len(raw)
     unit = Unit(number, start, data, 0, data, cards)
     size = _size(unit)
-    return Unit(number, start, data, size, data + -(-size // BLOCK) * BLOCK, cards)
+    return Unit(number, start, data, size, data + -(-size // BLOCK) * BLOCK, cards, raw[:end], raw[end:])
 
 
 def _end_of(block: bytes) -> int | None:
@@ -185,7 +192,7 @@ def _cards(raw: bytes) -> dict[str, str]:
     """Return the first value of each structural card, as text without its comment."""
     cards: dict[str, str] = {}
     for at in range(0, len(raw), _CARD):
-        if raw[at] not in _FIRST and raw[at : at + 9] != b"HIERARCH ":
+        if not _may_be_kept(raw[at : at + 8]):
             continue
         card = raw[at : at + _CARD].decode("latin1")
         key, mark, rest = card.partition("=")
@@ -198,6 +205,14 @@ def _cards(raw: bytes) -> dict[str, str]:
         else:
             cards[key] = value.partition("/")[0].strip()
     return cards
+
+
+@functools.lru_cache(maxsize=4096)
+def _may_be_kept(start: bytes) -> bool:
+    """Return False if a card that starts so is not structural."""
+    if start == b"HIERARCH" or b"=" in start:
+        return True
+    return _KEPT.fullmatch(start.decode("latin1").strip()) is not None
 
 
 def _size(unit: Unit) -> int:
@@ -248,7 +263,8 @@ def _checked_tiles(unit: Unit, limit: int) -> int:
                 raise _refusal(unit, f"{name} among {_PARAMETERS[name]}", **{f"ZVAL{i}": value})
         elif name == "SCALE":
             said = unit.cards.get(f"ZVAL{i}", "")
-            if not re.fullmatch(r"\d{1,9}(\.\d*)?", said):
+            # cfitsio writes 0.0000000E+00.
+            if not _SCALE.fullmatch(said) or not float(said) < _MOST_SCALE:
                 raise _refusal(unit, "SCALE of 0 or more", **{f"ZVAL{i}": said})
     return size
 

@@ -17,7 +17,7 @@ from galcnn._runtime.progress import Progress, silent
 from galcnn.catalog import Catalog, write_table
 from galcnn.catalog.catalog import as_numbers
 from galcnn.catalog.names import LEFT_OUT, file_stems
-from galcnn.cutout import Cutout
+from galcnn.cutout import Cutout, changed
 from galcnn.errors import Message, UnreadableImageError, error_of_file, message, reading
 from galcnn.files import Treatment, load_bands, load_cutout
 from galcnn.files.fits_images import HDUChoice
@@ -304,7 +304,7 @@ class InputFiles:
             if self.width is not None:
                 cutout = crop_width(cutout, self.width)
         if cutout.redshift is None and name in self._redshifts:
-            return replace(cutout, redshift=self._redshifts[name])
+            return changed(cutout, redshift=self._redshifts[name])
         return cutout
 
     def prepared(self, name: str, spec: InputSpec | None = None) -> Cutout:

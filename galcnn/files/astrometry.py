@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import copy
+import functools
 import re
 
 import numpy as np
 from astropy.coordinates import BarycentricMeanEcliptic, SkyCoord, Supergalactic
+from astropy.coordinates.baseframe import BaseCoordinateFrame
 from astropy.io import fits
-from astropy.wcs import WCS, WcsError
+from astropy.wcs import WCS, WCSBase, WcsError, Wcsprm
 from astropy.wcs.utils import wcs_to_celestial_frame
+
+from galcnn.files.plain import Cards
 
 # astropy gets these cards only: dates, observatories, third axes and alternate systems do not affect sky
 # positions, but most faulty headers are faulty there.
@@ -18,6 +22,10 @@ _KEYS = re.compile(
     r"|LONPOLE|LATPOLE|RADESYS|EQUINOX|EPOCH|(A|B|AP|BP)_(ORDER|\d_\d)"
     r"|AMD[XY]\d{1,2}|CNPIX[12]|PLTRA[HMS]|PLTDEC(SN|[DMS])|PPO\d|[XY]PIXELSZ|PLTSCALE|PLATEID"
     r"|WAT[0-2]_\d{3}|C[PQ]DIS[12]|CPERR[12]|D[PQ][12]|D2IM(DIS|ERR)?[12]|AXISCORR"
+)
+#: Those of them that wcslib alone reads, as they are.
+_CORE = re.compile(
+    r"(CTYPE|CRPIX|CRVAL|CDELT|CUNIT|CROTA)[12]|(CD|PC)[12]_[12]|PV[12]_[0-4]|LONPOLE|LATPOLE|RADESYS|EQUINOX"
 )
 _SIP = re.compile(r"(A|B|AP|BP)_(ORDER|DMAX|\d_\d)")
 _PV = re.compile(r"PV[12]_(\d{1,2})")
@@ -54,20 +62,29 @@ def celestial_wcs(
     >>> celestial_wcs(fits.Header(), (8, 8))
     (None, [])
     """
-    cards, notes = _cards_of_wcs(header)
-    if "AMDX1" not in cards and not ("CTYPE1" in cards and "CTYPE2" in cards):
-        return None, notes
+    core, notes = None, list[str]()
+    if isinstance(header, Cards):
+        names = [key for key in header if _belongs(key)]
+        core = _core_cards(header, names)
+        if core is None:
+            header = fits.Header.fromstring(header.images(names))
+    if core is None:
+        cards, notes = _cards_of_wcs(header)
+        if "AMDX1" not in cards and not ("CTYPE1" in cards and "CTYPE2" in cards):
+            return None, notes
     try:
-        wcs = _wcs_of(cards, hdulist, notes)
+        wcs = _wcs_of(cards, hdulist, notes) if core is None else _core_wcs(core)
         fixes = wcs.wcs.fix()
         wcs.wcs.set()
         if not wcs.has_celestial:
             return None, [*notes, f"no WCS: axes are not celestial: {list(wcs.wcs.ctype)}"]
         if wcs.wcs.lngtyp in _TURNED:
+            if core is not None:
+                cards = fits.Header.fromstring(core)
             said = "/".join(wcs.wcs.ctype)
             wcs = _equatorial(wcs, cards, hdulist)
             notes.append(f"{said}: axes are turned to right ascension and declination, ICRS")
-        frame = wcs_to_celestial_frame(wcs)  # raises an error for an invalid RADESYS or EQUINOX
+        frame = _frame(wcs)  # raises an error for an invalid RADESYS or EQUINOX
         if frame.name not in _SKY:
             return None, [*notes, f"no WCS: {frame.name} coordinates are not those of a galaxy"]
         ny, nx = shape
@@ -82,7 +99,7 @@ def celestial_wcs(
     mended = {name: said for name, said in fixes.items() if said != "No change" and name != "datfix"}
     notes += [f"WCS mended ({name}): {said}" for name, said in mended.items()]
     wcs.array_shape = shape
-    if "AMDX1" in cards:
+    if core is None and "AMDX1" in cards:
         notes.append(_plate_note(cards, wcs, shape))
     return wcs, notes
 
@@ -90,7 +107,7 @@ def celestial_wcs(
 def central_place(wcs: WCS, shape: tuple[int, int]) -> SkyCoord:
     """Return the sky position of the middle of an image, in the frame of its WCS."""
     sky = wcs.all_pix2world([[(shape[1] - 1) / 2, (shape[0] - 1) / 2]], 0)[0]
-    return SkyCoord(sky[wcs.wcs.lng], sky[wcs.wcs.lat], unit="deg", frame=wcs_to_celestial_frame(wcs))
+    return SkyCoord(sky[wcs.wcs.lng], sky[wcs.wcs.lat], unit="deg", frame=_frame(wcs))
 
 
 def wcs_cards(wcs: WCS | None) -> fits.Header:
@@ -112,6 +129,59 @@ def lost_tables(wcs: WCS | None) -> str | None:
     if not largest:
         return None
     return f"look-up tables of the WCS are not written: up to {sum(largest):.2g} pixels"
+
+
+@functools.lru_cache(maxsize=4096)
+def _belongs(key: str) -> bool:
+    """Return True for a keyword that `_cards_of_wcs` looks at."""
+    return key in _OLD_NAMES or any(one.fullmatch(key) for one in (_KEYS, _DRIZZLED))
+
+
+def _core_cards(header: Cards, names: list[str]) -> bytes | None:
+    """Return the text of the cards of a WCS which wcslib alone makes of them; None if there are others."""
+    scamp = any(name.startswith("PV") for name in names) and any(
+        str(header.get(key)).strip().endswith("-TAN") for key in ("CTYPE1", "CTYPE2")
+    )
+    if scamp or not {"CTYPE1", "CTYPE2"} <= set(names) or not all(map(_CORE.fullmatch, names)):
+        return None
+    if str(header.get("RADESYS", "")).strip().upper() in _FRAMES:
+        return None
+    return header.images(names, undefined=False) + b" " * 80  # wcslib does not read the last one
+
+
+def _core_wcs(cards: bytes) -> WCS:
+    """Return the WCS without look-up tables and SIP that `WCS` would make of these cards."""
+    # Which parses them three times, and makes headers of them.
+    wcs: WCS = WCS.__new__(WCS)
+    WCSBase.__init__(wcs, None, (None, None), Wcsprm(cards, relax=True).sub(2), (None, None))
+    wcs.__dict__.update(copy.deepcopy(_empty_wcs().__dict__))
+    return wcs
+
+
+@functools.cache
+def _empty_wcs() -> WCS:
+    return WCS(naxis=2)
+
+
+def _frame(wcs: WCS) -> BaseCoordinateFrame:
+    """Return the frame of a WCS, see `astropy.wcs.utils.wcs_to_celestial_frame`."""
+    core = wcs.wcs
+    if core.lngtyp not in ("RA", "GLON"):
+        return wcs_to_celestial_frame(wcs)
+    equinox = float(core.equinox) if np.isfinite(core.equinox) else None
+    types = (core.ctype[core.lng][:4], core.ctype[core.lat][:4])
+    return _frame_of(types, core.radesys, equinox)
+
+
+@functools.lru_cache(maxsize=64)
+def _frame_of(types: tuple[str, str], radesys: str, equinox: float | None) -> BaseCoordinateFrame:
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype = [f"{one}-TAN" for one in types]
+    wcs.wcs.radesys = radesys
+    if equinox is not None:
+        wcs.wcs.equinox = equinox
+    wcs.wcs.set()
+    return wcs_to_celestial_frame(wcs)
 
 
 def _wcs_of(cards: fits.Header, hdulist: fits.HDUList | None, notes: list[str]) -> WCS:

@@ -105,6 +105,11 @@ def at(index: PlaneIndex, rows: slice, columns: slice) -> tuple[int | slice, ...
     return tuple(next(sky) if one is None else one for one in index)
 
 
+def kind_of_hdu(hdu: Any) -> str:
+    """Return the name of astropy's class of an HDU."""
+    return str(getattr(hdu, "kind", type(hdu).__name__))
+
+
 def axes_of(hdu: Any) -> ImageAxes:
     """Return the meaning of the axes of an image HDU, without reading pixels."""
     shape = tuple(getattr(hdu, "shape", None) or ())
@@ -114,7 +119,7 @@ def axes_of(hdu: Any) -> ImageAxes:
                 "an HDU with an image of two axes, or three with the bands first",
                 "Name another.",
                 hdu=hdu.name,
-                kind=type(hdu).__name__,
+                kind=kind_of_hdu(hdu),
                 shape=shape,
             )
         )

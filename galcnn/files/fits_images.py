@@ -9,6 +9,7 @@ from typing import Any
 from astropy.io import fits
 
 from galcnn.errors import UnreadableImageError, message
+from galcnn.files.axes import kind_of_hdu
 from galcnn.files.companions import KINDS, with_own_companions
 from galcnn.files.hdus import raw_planes, stored_image
 from galcnn.files.headers import band_names, role_of
@@ -128,7 +129,7 @@ def _read(hdulist: fits.HDUList, hdu: Any, name: str | None, bands: Sequence[str
 def _listing(hdulist: fits.HDUList) -> str:
     parts = []
     for i, one in enumerate(hdulist[:12]):
-        what = f"image {_shape(one)}" if one.is_image and _shape(one) else type(one).__name__
+        what = f"image {_shape(one)}" if one.is_image and _shape(one) else kind_of_hdu(one)
         parts.append(f"{i} {one.name or '-'}: {what}")
     rest = f", and {len(hdulist) - 12} more" if len(hdulist) > 12 else ""
     return "; ".join(parts) + rest

@@ -18,6 +18,7 @@ from galcnn.files.astrometry import celestial_wcs
 from galcnn.files.axes import PlaneIndex, axes_of, refuse_no_image
 from galcnn.files.filters import is_dispersed
 from galcnn.files.headers import band_names, card_text, survey_of
+from galcnn.files.plain import Cards
 from galcnn.files.zero_points import FluxCalibration, calibration_of
 from galcnn.transforms.grid import PixelAreas, pixel_degrees
 
@@ -112,6 +113,8 @@ def inherited(hdulist: fits.HDUList, hdu: Any) -> fits.Header:
     """Return the cards of an HDU, with those of an empty primary header that it lacks."""
     if hdu is hdulist[0] or hdulist[0].header.get("NAXIS", 0) != 0:
         return hdu.header
+    if isinstance(hdu.header, Cards) and isinstance(hdulist[0].header, Cards):
+        return hdu.header.inheriting(hdulist[0].header)
     header = hdulist[0].header.copy()
     header.update(hdu.header)
     return header

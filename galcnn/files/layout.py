@@ -1,13 +1,19 @@
-"""FITS layout of cutouts: written as HDUs and read back without loss.
+"""FITS layouts of cutouts: written as HDUs and read back without loss.
 
-``SCI_<BAND>`` has one image per band, each with the number of bands in the card NBANDS. ``MASK`` (1 = do
-not use, the bit of the card MP_BAD) is common to all bands, or ``MASK_<BAND>`` if they differ.
-``SIGMA_<BAND>`` and ``PSF_<BAND>`` are present if known. ``META`` is a table of JSON values. Each HDU has
-the card GALCNN, each image on the cutout's grid its whole WCS.
+Layout 2, that of files of cutouts, has one HDU a role. ``SCI`` is a cube of the bands, which NBANDS counts
+and BAND1, BAND2 ... name. ``MASK`` (1 = do not use, the bit of the card MP_BAD) is an image common to all
+bands, or a cube if they differ. ``SIGMA`` and ``PSF`` are cubes, present if known. ``META`` is a table of
+JSON values.
+
+Layout 1, that of layers files, in which viewers show one image at a time, and of older files of cutouts, has
+one HDU a band: ``SCI_<BAND>`` with NBANDS, ``MASK`` or ``MASK_<BAND>``, ``SIGMA_<BAND>``, ``PSF_<BAND>``.
+
+Each HDU has the number of its layout in the card GALCNN, each image on the cutout's grid its whole WCS.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,14 +30,17 @@ from galcnn._runtime.version import __version__
 from galcnn.cutout import Cutout
 from galcnn.errors import UnreadableImageError, message, reading, wrong_type
 from galcnn.files.astrometry import celestial_wcs, lost_tables, wcs_cards
+from galcnn.files.plain import PlainTexts
 from galcnn.files.text import escape, text_column, to_json, unescape, unique_name, word
 from galcnn.photometry import parse_unit
 
 _Card: TypeAlias = tuple[str, str | int, str] | fits.Card
 
-_VERSION = 1
-_LAYOUT_CARD = ("GALCNN", _VERSION, "version of the layout of this cutout")
+#: Layouts of one HDU a band, and of one HDU a role.
+_BY_BAND, _BY_ROLE = 1, 2
+_LAYOUT_CARD = "GALCNN"
 _BAD_CARD = ("MP_BAD", 0, "number of the bit: do not use")
+_parsed_unit = functools.lru_cache(maxsize=64)(parse_unit)
 #: Maximum number of letters of a band in EXTNAME.
 _LONGEST_BAND = 40
 
@@ -69,7 +78,7 @@ def cutout_hdus(cutout: Cutout) -> list[fits.ImageHDU | fits.BinTableHDU]:
 
     def of_bands(kind: str, planes: npt.NDArray[Any], *cards: _Card) -> list[fits.ImageHDU]:
         return [
-            _image(f"{kind}_{suffix}", plane, [("BAND", escape(band), "filter"), *cards])
+            _image(f"{kind}_{suffix}", plane, _BY_BAND, [("BAND", escape(band), "filter"), *cards])
             for suffix, band, plane in zip(suffixes, cutout.bands, planes, strict=True)
         ]
 
@@ -78,19 +87,39 @@ def cutout_hdus(cutout: Cutout) -> list[fits.ImageHDU | fits.BinTableHDU]:
     hdus[0].header.update(_object_cards(cutout))
     mask = cutout.mask.astype(np.uint8)
     if (mask == mask[0]).all():
-        hdus.append(_image("MASK", mask[0], [_BAD_CARD, *wcs.cards]))
+        hdus.append(_image("MASK", mask[0], _BY_BAND, [_BAD_CARD, *wcs.cards]))
     else:
         hdus += of_bands("MASK", mask, _BAD_CARD, *wcs.cards)
     if cutout.sigma is not None:
         hdus += of_bands("SIGMA", cutout.sigma, unit, *wcs.cards)
     if cutout.psf is not None:
         hdus += of_bands("PSF", cutout.psf)
-    meta = dict(cutout.meta)
-    if (lost := lost_tables(cutout.wcs)) is not None:
-        meta["notes"] = [*meta.get("notes", []), lost]
-    if meta:
-        hdus.append(_meta_table(meta))
-    return hdus
+    return hdus + _meta_hdus(cutout, _BY_BAND)
+
+
+def _hdus_by_role(cutout: Cutout) -> list[fits.ImageHDU | fits.BinTableHDU]:
+    """Write a cutout as one HDU a role: SCI, MASK, SIGMA, PSF and META."""
+    n, unit = len(cutout.bands), _unit_card(cutout.unit)
+    bands: list[_Card] = [("NBANDS", n, "number of bands")]
+    bands += [(f"BAND{i + 1}", escape(band), "filter") for i, band in enumerate(cutout.bands)]
+    plane = wcs_cards(cutout.wcs)
+    cube = plane.copy()
+    if cutout.wcs is not None:
+        cube.remove("WCSAXES", ignore_missing=True)
+        cube["CTYPE3"] = ("BAND", "number of the band")
+        cube["CRPIX3"], cube["CRVAL3"], cube["CDELT3"] = 1.0, 1.0, 1.0
+    sci = _image("SCI", cutout.flux, _BY_ROLE, [*bands, unit, *cube.cards])
+    sci.header.update(_object_cards(cutout))
+    mask = cutout.mask.astype(np.uint8)
+    if (mask == mask[0]).all():
+        hdus = [sci, _image("MASK", mask[0], _BY_ROLE, [_BAD_CARD, *plane.cards])]
+    else:
+        hdus = [sci, _image("MASK", mask, _BY_ROLE, [*bands, _BAD_CARD, *cube.cards])]
+    if cutout.sigma is not None:
+        hdus.append(_image("SIGMA", cutout.sigma, _BY_ROLE, [*bands, unit, *cube.cards]))
+    if cutout.psf is not None:
+        hdus.append(_image("PSF", cutout.psf, _BY_ROLE, bands))
+    return hdus + _meta_hdus(cutout, _BY_ROLE)
 
 
 def cutout_from_hdus(hdulist: Iterable[Any]) -> Cutout:
@@ -111,55 +140,85 @@ def cutout_from_hdus(hdulist: Iterable[Any]) -> Cutout:
     galcnn.errors.UnreadableImageError
         If there are no such HDUs, one is missing or damaged, or their layout is newer.
     """
+    first = science_hdu(hdulist)
     # Cutouts of further stacks of a layers file have the card STACK.
-    ours = {hdu.name: hdu for hdu in hdulist if "GALCNN" in hdu.header and "STACK" not in hdu.header}
-    science = [name for name in ours if name.startswith("SCI_")]
-    if not science:
+    ours = {hdu.name: hdu for hdu in hdulist if _LAYOUT_CARD in hdu.header and "STACK" not in hdu.header}
+    if first is None:
         raise UnreadableImageError(
-            message("layers named SCI_<BAND> written by galcnn", "Use load_cutout.", found=list(ours))
+            message("layers named SCI or SCI_<BAND> written by galcnn", "Use load_cutout.", found=list(ours))
         )
-    first = ours[science[0]]
-    version = first.header["GALCNN"]
-    if not isinstance(version, int) or not 1 <= version <= _VERSION:
+    version = first.header[_LAYOUT_CARD]
+    if not isinstance(version, int) or not 1 <= version <= _BY_ROLE:
         raise UnreadableImageError(
-            message(f"a cutout layout of version {_VERSION} or older", "Update galcnn.", version=version)
+            message(f"a cutout layout of version {_BY_ROLE} or older", "Update galcnn.", version=version)
         )
-    # Files written before this card existed lack it.
-    n_bands = first.header.get("NBANDS", len(science))
-    if n_bands != len(science):
-        raise UnreadableImageError(
-            message(f"{n_bands} layers named SCI_<BAND>", "Restore the file.", found=science)
-        )
-    suffixes = [name.removeprefix("SCI_") for name in science]
     with reading("a whole cutout in layers", "Write it again."):
-        flux = _planes(ours, "SCI", suffixes)
-        mask = ours["MASK"].data if "MASK" in ours else _planes(ours, "MASK", suffixes)
-        wcs, _ = celestial_wcs(first.header, (flux.shape[1], flux.shape[2]))
+        arrays = _arrays_by_role(ours) if version == _BY_ROLE else _arrays_by_band(ours)
+        wcs, _ = celestial_wcs(first.header, (arrays["flux"].shape[1], arrays["flux"].shape[2]))
         return Cutout(
-            flux,
-            tuple(unescape(ours[name].header["BAND"]) for name in science),
+            **arrays,
             wcs=wcs,
             position=_position(first.header),
             survey=unescape(first.header.get("SURVEY", "unknown")),
             unit=_unit(first.header),
-            mask=mask != 0,
-            sigma=_planes_if_any(ours, "SIGMA", suffixes),
-            psf=_planes_if_any(ours, "PSF", suffixes),
             redshift=first.header.get("REDSHIFT"),
             meta=_meta(ours["META"]) if "META" in ours else {},
         )
 
 
-def is_our_layout(hdulist: Iterable[Any]) -> bool:
-    """Return True if `cutout_from_hdus` can read this file."""
-    return any(
-        hdu.name.startswith("SCI_") and "GALCNN" in hdu.header and "STACK" not in hdu.header
-        for hdu in hdulist
-    )
+def science_hdu(hdulist: Iterable[Any]) -> Any | None:
+    """Return the first HDU of the flux of a cutout; None if `cutout_from_hdus` cannot read this file."""
+    for hdu in hdulist:
+        named = hdu.name == "SCI" or hdu.name.startswith("SCI_")
+        if named and _LAYOUT_CARD in hdu.header and "STACK" not in hdu.header:
+            return hdu
+    return None
+
+
+def cube_bands(header: fits.Header, shape: Sequence[int]) -> tuple[str, ...]:
+    """Return the bands of a cube of layout 2; () for other HDUs."""
+    if header.get(_LAYOUT_CARD) != _BY_ROLE or len(shape) != 3:
+        return ()
+    return tuple(unescape(header[f"BAND{i + 1}"]) for i in range(shape[0]))
+
+
+def _arrays_by_role(ours: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the bands and arrays of layout 2."""
+    science = ours["SCI"]
+    bands = cube_bands(science.header, science.shape)
+    if len(bands) != (n_bands := science.header["NBANDS"]):
+        raise UnreadableImageError(
+            message(f"a cube SCI of {n_bands} bands", "Restore the file.", shape=science.shape)
+        )
+    found = {"bands": bands, "flux": _native(science.data), "mask": ours["MASK"].data != 0}
+    for kind in ("sigma", "psf"):
+        if kind.upper() in ours:
+            found[kind] = _native(ours[kind.upper()].data)
+    return found
+
+
+def _arrays_by_band(ours: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the bands and arrays of layout 1."""
+    science = [name for name in ours if name.startswith("SCI_")]
+    # Files written before this card existed lack it.
+    n_bands = ours[science[0]].header.get("NBANDS", len(science))
+    if n_bands != len(science):
+        raise UnreadableImageError(
+            message(f"{n_bands} layers named SCI_<BAND>", "Restore the file.", found=science)
+        )
+    suffixes = [name.removeprefix("SCI_") for name in science]
+    mask = ours["MASK"].data if "MASK" in ours else _planes(ours, "MASK", suffixes)
+    return {
+        "bands": tuple(unescape(ours[name].header["BAND"]) for name in science),
+        "flux": _planes(ours, "SCI", suffixes),
+        "mask": mask != 0,
+        "sigma": _planes_if_any(ours, "SIGMA", suffixes),
+        "psf": _planes_if_any(ours, "PSF", suffixes),
+    }
 
 
 def save_cutout(cutout: Cutout, path: str | os.PathLike[str]) -> None:
-    """Write a cutout as FITS with checksums, atomically.
+    """Write a cutout as FITS, one HDU a role, with checksums, atomically.
 
     `load_cutout` reads it back: flux with NaN, mask, sigma, PSF, bands, unit and meta are identical, position
     (ICRS) and WCS agree to 1e-9 degrees.
@@ -184,7 +243,7 @@ def save_cutout(cutout: Cutout, path: str | os.PathLike[str]) -> None:
     primary.header["FILETYPE"] = ("galcnn cutout", "kind of this file")
     primary.header["CREATOR"] = (f"galcnn {__version__}", "software that wrote this file")
     primary.header.update(_object_cards(cutout))
-    extensions = cutout_hdus(cutout)
+    extensions = _hdus_by_role(cutout)
     primary.header["NEXTEND"] = (len(extensions), "number of extensions when first written")
     hdulist = fits.HDUList([primary, *extensions])
     for hdu in hdulist:
@@ -195,9 +254,13 @@ def save_cutout(cutout: Cutout, path: str | os.PathLike[str]) -> None:
         hdulist.writeto(handle, output_verify="ignore")
 
 
-def _image(name: str, plane: npt.NDArray[Any], cards: Sequence[_Card]) -> fits.ImageHDU:
-    own = [("EXTNAME", name, "name of this layer"), _LAYOUT_CARD]
-    return fits.ImageHDU(plane, fits.Header([*own, *cards]))  # copies the cards
+def _image(name: str, values: npt.NDArray[Any], layout: int, cards: Sequence[_Card]) -> fits.ImageHDU:
+    own = [("EXTNAME", name, "name of this layer"), _layout_card(layout)]
+    return fits.ImageHDU(values, fits.Header([*own, *cards]))  # copies the cards
+
+
+def _layout_card(layout: int) -> tuple[str, int, str]:
+    return (_LAYOUT_CARD, layout, "version of the layout of this cutout")
 
 
 def _object_cards(cutout: Cutout) -> fits.Header:
@@ -212,10 +275,11 @@ def _object_cards(cutout: Cutout) -> fits.Header:
     return header
 
 
-def _position(header: fits.Header) -> SkyCoord | None:
+def _position(header: fits.Header) -> Any:
     if "RA_OBJ" not in header:
         return None
-    return SkyCoord(float(header["RA_OBJ"]), float(header["DEC_OBJ"]), unit="deg", frame="icrs")
+    ra, dec = float(header["RA_OBJ"]), float(header["DEC_OBJ"])
+    return functools.partial(SkyCoord, ra, dec, unit="deg", frame="icrs")
 
 
 def _unit_card(unit: u.UnitBase) -> tuple[str, str, str]:
@@ -227,11 +291,14 @@ def _unit_card(unit: u.UnitBase) -> tuple[str, str, str]:
 
 
 def _unit(header: fits.Header) -> u.UnitBase:
-    return parse_unit(str(header["GUNIT"] if "GUNIT" in header else header["BUNIT"]))
+    return _parsed_unit(str(header["GUNIT"] if "GUNIT" in header else header["BUNIT"]))
 
 
 def _planes(ours: Mapping[str, Any], kind: str, suffixes: Sequence[str]) -> npt.NDArray[Any]:
-    planes = np.stack([ours[f"{kind}_{suffix}"].data for suffix in suffixes])
+    return _native(np.stack([ours[f"{kind}_{suffix}"].data for suffix in suffixes]))
+
+
+def _native(planes: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return planes.astype(planes.dtype.newbyteorder("="), copy=False)
 
 
@@ -248,13 +315,20 @@ def _suffixes(bands: tuple[str, ...]) -> list[str]:
     return found
 
 
-def _meta_table(meta: Mapping[str, Any]) -> fits.BinTableHDU:
+def _meta_hdus(cutout: Cutout, layout: int) -> list[fits.BinTableHDU]:
+    """Return the table of `meta`, if there is any."""
+    meta = dict(cutout.meta)
+    if (lost := lost_tables(cutout.wcs)) is not None:
+        meta["notes"] = [*meta.get("notes", []), lost]
+    if not meta:
+        return []
     values = [to_json(value, f"meta {key!r}", allow_nan=False) for key, value in meta.items()]
     columns = [text_column("KEY", [escape(key) for key in meta]), text_column("VALUE", values)]
     table = fits.BinTableHDU.from_columns(columns, name="META")
-    table.header[_LAYOUT_CARD[0]] = _LAYOUT_CARD[1:]
-    return table
+    table.header[_LAYOUT_CARD] = _layout_card(layout)[1:]
+    return [table]
 
 
-def _meta(table: fits.BinTableHDU) -> dict[str, Any]:
-    return {unescape(key): json.loads(value) for key, value in table.data}
+def _meta(table: Any) -> dict[str, Any]:
+    rows = table.texts() if isinstance(table, PlainTexts) else table.data
+    return {unescape(key): json.loads(value) for key, value in rows}

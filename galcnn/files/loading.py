@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,15 +12,16 @@ import numpy as np
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
 
-from galcnn.cutout import Cutout
+from galcnn.cutout import Cutout, held_position
 from galcnn.errors import UnreadableImageError, message, reading
 from galcnn.files.astrometry import central_place
 from galcnn.files.companions import KINDS, Companions, attach, companion_of_file, companion_of_hdu
 from galcnn.files.fits_images import HDUChoice, find_hdu, read_image
 from galcnn.files.headers import role_of_name
-from galcnn.files.layout import cutout_from_hdus, is_our_layout
+from galcnn.files.layout import cutout_from_hdus, science_hdu
+from galcnn.files.plain import NotPlain
 from galcnn.files.planes import Planes, choose_bands, join, read_picture
-from galcnn.files.sources import FileLike, Source, kind_of, opened, source_of
+from galcnn.files.sources import FileLike, Source, in_memory, kind_of, opened, source_of
 from galcnn.photometry import ab_flux
 from galcnn.photometry.units import UNCALIBRATED, is_count
 from galcnn.transforms import combine, correct_extinction, crop_width, remove_sky
@@ -234,12 +236,14 @@ def load_cutout(
                     found="all NaN",
                 )
             )
-        place, place_source = planes.position, None
+        place: Any = planes.position
+        place_source = None
         if position is not None:
             _check_inside(planes, position, sources)
             place, place_source = position, "given"
         elif planes.wcs is not None and not planes.ours:
-            place, place_source = central_place(planes.wcs, planes.shape), "centre of the image"
+            place = functools.partial(central_place, planes.wcs, planes.shape)
+            place_source = "centre of the image"
         return Cutout(
             planes.values,
             tuple(str(name) for name in planes.names),
@@ -326,6 +330,7 @@ def _read_file(
     strict: bool,
 ) -> Planes:
     named = {kind: name for kind, name in given.items() if isinstance(name, str)}
+    source = in_memory(source)
     if kind_of(source) == "picture":
         asked = [one for one in (hdu, *named.values()) if one is not None]
         if asked:
@@ -333,22 +338,33 @@ def _read_file(
                 message("no HDU of a JPEG or PNG", "Leave it out.", path=source.name, hdu=asked[0])
             )
         return read_picture(source)
-    with opened(source, strict=strict) as (hdulist, notes):
-        planes = _science(hdulist, bands, hdu, [kind for kind in KINDS if kind not in given])
-        for kind, name in named.items():
-            planes = attach(planes, companion_of_hdu(hdulist, find_hdu(hdulist, name)), kind, bands)
-    changed = (*planes.changed, *notes.changed)
-    return _doubted(replace(planes, notes=(*planes.notes, *notes), changed=changed), source)
+    kinds = [kind for kind in KINDS if kind not in given]
+
+    def read(*, plain: bool) -> Planes:
+        with opened(source, strict=strict, plain=plain) as (hdulist, notes):
+            planes = _science(hdulist, bands, hdu, kinds)
+            for kind, name in named.items():
+                planes = attach(planes, companion_of_hdu(hdulist, find_hdu(hdulist, name)), kind, bands)
+        changed = (*planes.changed, *notes.changed)
+        return replace(planes, notes=(*planes.notes, *notes), changed=changed)
+
+    try:
+        planes = read(plain=True)
+    except NotPlain:
+        planes = read(plain=False)
+    return _doubted(planes, source)
 
 
 def _science(
     hdulist: fits.HDUList, bands: Sequence[str] | None, hdu: HDUChoice | None, kinds: Sequence[str]
 ) -> Planes:
-    if hdu is None and is_our_layout(hdulist):
+    if hdu is None and science_hdu(hdulist) is not None:
         return _planes_of(cutout_from_hdus(hdulist))
     try:
         return read_image(hdulist, hdu, bands, kinds=kinds)
-    except fits.VerifyError:  # a card that is not valid FITS, such as text without quotes
+    except fits.VerifyError as error:  # a card that is not valid FITS, such as text without quotes
+        if not isinstance(hdulist, fits.HDUList):
+            raise NotPlain(str(error)) from error
         hdulist.verify("fix")  # repairs are recorded in the notes
         return read_image(hdulist, hdu, bands, kinds=kinds)
 
@@ -389,7 +405,7 @@ def _planes_of(cutout: Cutout) -> Planes:
         mask=cutout.mask,
         sigma=cutout.sigma,
         psf=cutout.psf,
-        position=cutout.position,
+        position=held_position(cutout),
         redshift=cutout.redshift,
         facts=dict(cutout.meta),
         ours=True,

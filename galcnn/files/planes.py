@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -46,8 +47,8 @@ class Planes:
         Standard deviation in `unit`, float32, shape of `values`.
     psf : numpy.ndarray or None
         PSF, float32, one plane per band.
-    position : astropy.coordinates.SkyCoord or None
-        Position of the galaxy, if the file states it.
+    position : astropy.coordinates.SkyCoord, functools.partial or None
+        Position of the galaxy, or the function that makes it, if the file states it.
     redshift : float or None
         Redshift of the galaxy, if the file states it.
     facts : dict
@@ -73,7 +74,7 @@ class Planes:
     mask: npt.NDArray[np.bool_] | None = None
     sigma: npt.NDArray[np.float32] | None = None
     psf: npt.NDArray[np.float32] | None = None
-    position: SkyCoord | None = None
+    position: SkyCoord | functools.partial[SkyCoord] | None = None
     redshift: float | None = None
     facts: dict[str, object] = field(default_factory=dict)
     notes: tuple[str, ...] = ()

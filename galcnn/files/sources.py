@@ -29,6 +29,7 @@ from galcnn._runtime.decoding import PICTURES
 from galcnn._runtime.fits_blocks import Unit, changed, units_of
 from galcnn._runtime.reader import decode
 from galcnn.errors import UnreadableImageError, message, reading, wrong_type
+from galcnn.files.plain import NotPlain, plain_hdus
 
 #: Opening a pipe waits for its other end, unless told otherwise.
 _NO_WAIT = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
@@ -128,6 +129,16 @@ def untrusted(file: FileLike, name: str | None = None) -> Source:
     return replace(source, name=name or source.name, untrusted=True)
 
 
+def in_memory(source: Source) -> Source:
+    """Read a file of at most 64 MiB, of which everything is then asked without opening it again."""
+    if source.path is None:
+        return source
+    _check_file(source)
+    with source.open() as handle:
+        size = os.fstat(handle.fileno()).st_size
+        return source if size > _SMALL else replace(source, path=None, content=handle.read(size))
+
+
 def kind_of(source: Source) -> str:
     """Return "fits" or "picture", from the first bytes of a file and not from its name."""
     _check_file(source)
@@ -168,12 +179,13 @@ def _check_file(source: Source) -> None:
 
 @contextlib.contextmanager
 def opened(
-    file: FileLike, *, strict: bool = False, parts: bool = False, sums: bool = True
+    file: FileLike, *, strict: bool = False, parts: bool = False, sums: bool = True, plain: bool = False
 ) -> Iterator[tuple[fits.HDUList, Notes]]:
     """Open a FITS file; astropy's warnings, and sums that do not match, are collected in notes.
 
     With `strict`, these sums are an error. With `parts`, for files of which parts are read later,
-    tile-compressed images are left so. Without `sums`, they are not verified again.
+    tile-compressed images are left so. Without `sums`, they are not verified again. With `plain`, the HDUs
+    are a list of `galcnn.files.plain` if possible, and `NotPlain` asks to open the file again without it.
     """
     source = source_of(file)
     _check_file(source)
@@ -189,13 +201,16 @@ def opened(
         with WARNINGS_LOCK, warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", AstropyWarning)
             try:
-                # memmap=False, since the file may be replaced or removed while the cutout exists.
-                # Our own handle, since astropy leaves its handle open if the file is damaged.
-                with fits.open(
-                    handle, memmap=False, lazy_load_hdus=False, disable_image_compression=not parts
-                ) as hdulist:
-                    _refuse_cut_off(caught, source.name)
-                    yield hdulist, notes
+                with contextlib.ExitStack() as files:
+                    small = plain and isinstance(handle, io.BytesIO)
+                    hdus: Any = plain_hdus(handle.getvalue(), units) if small else None
+                    if hdus is None:
+                        # memmap=False, since the file may be replaced or removed while the cutout exists.
+                        # Our own handle, since astropy leaves its handle open if the file is damaged.
+                        options = {"lazy_load_hdus": False, "disable_image_compression": not parts}
+                        hdus = files.enter_context(fits.open(handle, memmap=False, **options))
+                        _refuse_cut_off(caught, source.name)
+                    yield hdus, notes
             finally:
                 notes += [" ".join(str(w.message).split()) for w in caught if _of_astropy(w)]
                 others += [w for w in caught if not _of_astropy(w)]
@@ -241,7 +256,7 @@ def _damage(source: Source) -> Iterator[None]:
         with reading("a whole FITS file", "Fetch it again.", path=source.name, size_bytes=source.size):
             yield
     except UnreadableImageError as error:
-        if source.name in str(error):
+        if isinstance(error, NotPlain) or source.name in str(error):
             raise
         raise UnreadableImageError(f"{source.name}: {error}") from error
 

@@ -31,7 +31,7 @@ from galcnn.errors import UnreadableImageError, message
 from galcnn.files.astrometry import celestial_wcs, wcs_cards
 from galcnn.files.fits_images import HDUChoice, chosen_hdus
 from galcnn.files.hdus import plane_indices
-from galcnn.files.layout import is_our_layout
+from galcnn.files.layout import science_hdu
 from galcnn.files.sources import opened
 from galcnn.layers.appending import append_hdus, numbers
 from galcnn.layers.headers import FILE_TYPE
@@ -344,8 +344,8 @@ class _Image:
 
     @classmethod
     def of(cls, hdulist: fits.HDUList, hdu: HDUChoice | None) -> _Image:
-        if hdu is None and is_our_layout(hdulist):
-            first = next(one for one in hdulist if "GALCNN" in one.header and one.name.startswith("SCI_"))
+        first = science_hdu(hdulist) if hdu is None else None
+        if first is not None:
             places = ""
         else:
             chosen = [one for one, _ in chosen_hdus(hdulist, hdu, None)]

@@ -213,11 +213,12 @@ def check_render(render: str, unit: str) -> None:
 
 def blank_bands(cutout: Cutout) -> tuple[str, ...]:
     """Return the bands in which all pixels are masked or have the same value."""
-    return tuple(
-        band
-        for band, plane, mask in zip(cutout.bands, cutout.flux, cutout.mask, strict=True)
-        if mask.all() or plane[~mask].min() == plane[~mask].max()
-    )
+    blank = []
+    for band, plane, mask in zip(cutout.bands, cutout.flux, cutout.mask, strict=True):
+        seen = plane[~mask] if mask.any() else plane
+        if not seen.size or seen.min() == seen.max():
+            blank.append(band)
+    return tuple(blank)
 
 
 def images_from(cutouts: Sequence[Cutout]) -> npt.NDArray[np.float32]:

@@ -17,10 +17,14 @@ from astropy.wcs import WCS
 from galcnn.errors import UnreadableImageError, message
 from galcnn.files.astrometry import celestial_wcs
 from galcnn.files.headers import role_of
+from galcnn.files.layout import cube_bands
 from galcnn.files.sources import opened
+from galcnn.files.text import word
 
 Role = Literal["science", "map", "coarse", "difference", "synthesis", "mask", "segmentation", "other"]
 Window = tuple[slice, slice]
+#: Most letters of a band in the name of a layer.
+_LONGEST = 40
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +35,8 @@ class Layer:
     ----------
     name : str
         Name used by viewers: EXTNAME, or the number of the HDU if another one has this name or it
-        contains brackets, braces, quotes, a dollar, semicolon or backslash.
+        contains brackets, braces, quotes, a dollar, semicolon or backslash; with the band behind it if this
+        is a plane of a cube.
     role : str
         ``science``, ``map``, ``coarse`` (map with one pixel per cell), ``difference`` (attack or dream
         minus its start), ``synthesis`` (other image made for a target), ``mask``, ``segmentation`` or
@@ -42,6 +47,10 @@ class Layer:
         Celestial WCS of the image.
     cards : mapping of str to Any
         Cards of the header.
+    hdu : str
+        Name, or number, of the HDU; that of the layer if empty.
+    plane : int
+        Number of the plane in a cube of bands, from 1; 0 for an image of two axes.
     """
 
     name: str
@@ -49,6 +58,11 @@ class Layer:
     data: npt.NDArray[Any]
     wcs: WCS | None
     cards: Mapping[str, Any]
+    hdu: str = ""
+    plane: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "hdu", self.hdu or self.name)
 
 
 def layers_of(path: str | os.PathLike[str]) -> tuple[Layer, ...]:
@@ -69,7 +83,7 @@ def layers_of(path: str | os.PathLike[str]) -> tuple[Layer, ...]:
     FileNotFoundError
         If the file does not exist.
     galcnn.errors.UnreadableImageError
-        If it is not a FITS file, or has no two-dimensional image.
+        If it is not a FITS file, or has no two-dimensional image or cube of a cutout.
 
     Examples
     --------
@@ -83,11 +97,13 @@ def layers_of(path: str | os.PathLike[str]) -> tuple[Layer, ...]:
     """
     with opened(path) as (hdulist, _):
         names = [hdu.name for hdu in hdulist]
-        layers = [
-            _layer(hdu, hdu.name if number and _is_safe(hdu.name, names) else str(number))
-            for number, hdu in enumerate(hdulist)
-            if hdu.is_image and len(hdu.shape) == 2
-        ]
+        layers: list[Layer] = []
+        for number, hdu in enumerate(hdulist):
+            name = hdu.name if number and _is_safe(hdu.name, names) else str(number)
+            if hdu.is_image and len(hdu.shape) == 2:
+                layers.append(_layer(hdu, name))
+            elif hdu.is_image and (bands := cube_bands(hdu.header, hdu.shape)):
+                layers += [_layer(hdu, name, band, i + 1) for i, band in enumerate(bands)]
     if not layers:
         raise UnreadableImageError(
             message("a FITS file with images of two axes", "", path=str(Path(path)), found=names)
@@ -125,11 +141,15 @@ def window_of(layers: Iterable[Layer]) -> Window:
     return slice(min(rows), max(rows) + 1), slice(min(columns), max(columns) + 1)
 
 
-def _layer(hdu: Any, name: str) -> Layer:
-    data = np.asarray(hdu.data)
+def _layer(hdu: Any, name: str, band: str = "", plane: int = 0) -> Layer:
+    data = np.asarray(hdu.data if not plane else hdu.data[plane - 1])
     data = data.astype(data.dtype.newbyteorder("="), copy=False)
     wcs, _ = celestial_wcs(hdu.header, (data.shape[0], data.shape[1]))
-    return Layer(name, _role(hdu), data, wcs, dict(hdu.header))
+    cards = dict(hdu.header)
+    if not plane:
+        return Layer(name, _role(hdu), data, wcs, cards)
+    own = f"{name}_{word(band, _LONGEST)}"
+    return Layer(own, _role(hdu), data, wcs, cards | {"BAND": band}, name, plane)
 
 
 def _role(hdu: Any) -> Role:

@@ -43,12 +43,14 @@ def scene(
     for layer in shown:
         if layer is not shown[0] or not empty:
             yield ("frame", "new")
-        yield ("file", f"{path}[{layer.name}]")
+        yield ("file", f"{path}[{layer.hdu}]")
+        if layer.plane:
+            yield ("cube", str(layer.plane))
         if layer.role in ("science", "synthesis"):
             yield from (("cmap", "grey"), ("scale", "asinh"), ("scale", "mode", "99.5"))
             if mask := _mask_of(layer, masks):
                 yield from (("mask", "color", "red"), ("mask", "transparency", "60"))
-                yield ("mask", "load", f"{path}[{mask.name}]")
+                yield ("mask", "load", f"{path}[{mask.hdu}]")
         else:
             limit = f"{colour_limit(layer.data.astype(np.float64)):.6g}"
             yield from (("cmap", _SIGNED), ("scale", "linear"), ("scale", "limits", f"-{limit}", limit))
@@ -102,7 +104,8 @@ def plain_path(path: str) -> bool:
 
 
 def _mask_of(layer: Layer, masks: Sequence[Layer]) -> Layer | None:
-    """Return the mask of a science layer: that of its band, or the only one."""
+    """Return the mask of a science layer: that of its band, or the only one; DS9 loads no plane of a cube."""
+    masks = [mask for mask in masks if not mask.plane]
     if not masks or masks[0].data.shape != layer.data.shape:
         return None
     band = layer.cards.get("BAND")

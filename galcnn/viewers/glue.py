@@ -33,7 +33,7 @@ def read_layers(path: str | os.PathLike[str]) -> list[Data]:
     stem = image_stem(path)
     grids: dict[tuple[Any, ...], Any] = {}
     for layer in layers_of(path):
-        if layer.name.startswith("PSF_"):
+        if layer.hdu.split("_")[0] == "PSF":
             continue
         where = None if layer.wcs is None else layer.wcs.to_header_string()
         key = (layer.data.shape, where)

@@ -157,9 +157,9 @@ def export(
         figures["syntheses"] = syntheses_figure({Path(path).stem: made})
     claim.mark()
     stems = file_stems(layer.name for layer in layers)
-    written = _single_files(path, {out / f"{stem}.fits": name for name, stem in stems.items()})
-    lines = _lines(layers)
     by_name = {layer.name: layer for layer in layers}
+    written = _single_files(path, {out / f"{stem}.fits": by_name[name] for name, stem in stems.items()})
+    lines = _lines(layers)
     for name, own in lines.items():
         color = _COLORS.get(by_name[name].role, "green")
         for suffix, text in (("ctr", contour_text), ("reg", region_text)):
@@ -300,11 +300,16 @@ def _shifted(
     return (y0, y1, x0, x1) if y0 < y1 and x0 < x1 else None
 
 
-def _single_files(path: str | os.PathLike[str], files: Mapping[Path, str]) -> list[Path]:
+def _single_files(path: str | os.PathLike[str], files: Mapping[Path, Layer]) -> list[Path]:
     with opened(path) as (hdulist, _):
-        for file, name in files.items():
-            hdu = hdulist[int(name) if name.isdigit() else name]
-            alone = fits.PrimaryHDU(hdu.data, hdu.header)
+        for file, layer in files.items():
+            hdu = hdulist[int(layer.hdu) if layer.hdu.isdigit() else layer.hdu]
+            header, data = hdu.header.copy(), hdu.data
+            if layer.plane:
+                data = data[layer.plane - 1]
+                for key in ("CTYPE3", "CRPIX3", "CRVAL3", "CDELT3"):
+                    header.remove(key, ignore_missing=True)
+            alone = fits.PrimaryHDU(data, header)
             alone.add_checksum()
             with atomic.writing(file) as temporary, open(temporary, "wb") as handle:
                 fits.HDUList([alone]).writeto(handle, output_verify="exception")

@@ -353,3 +353,63 @@ def test_a_machine_without_processes_says_so(monkeypatch):
     with pytest.raises(UnreadableImageError, match="start a process"):
         load_cutout(tiled())
     assert load_cutout(plain()).bands == ("r",)
+
+
+@pytest.mark.parametrize("kind", ["RICE", "GZIP", "GZIP_2", "HCOMPRESS", "PLIO"])
+def test_tiles_of_another_library_have_the_values_that_it_reads(tmp_path, kind):
+    """Files of cfitsio, as fpack writes them."""
+    import fitsio
+
+    path = tmp_path / "a.fits"
+    fitsio.write(path, WHOLE.astype(">i4"), compress=kind, tile_dims=[16, 48], header={"FILTER": "r"})
+    theirs, _ = fitsio.read(path, ext=1, header=True)
+    found = load_cutout(path)
+    assert found.bands == ("r",)
+    np.testing.assert_array_equal(found.flux[0], theirs)
+    np.testing.assert_array_equal(theirs, WHOLE)
+
+
+def test_quantized_floats_of_another_library_have_the_values_that_it_reads(tmp_path):
+    import fitsio
+
+    path, noise = tmp_path / "a.fits", RNG.normal(size=(32, 48)).astype(np.float32)
+    fitsio.write(path, noise, compress="RICE", qlevel=16, qmethod="SUBTRACTIVE_DITHER_1", dither_seed=7)
+    found = load_cutout(path).flux[0]
+    np.testing.assert_allclose(found, fitsio.read(path, ext=1), atol=1e-6)
+    np.testing.assert_allclose(found, noise, atol=0.1)
+
+
+def test_ctrl_c_ends_the_caller_and_its_reader(tmp_path):
+    (tmp_path / "a.fits").write_bytes(tiled())
+    script = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from galcnn.files import load_cutout\n"
+        "from galcnn._runtime import reader\n"
+        "load_cutout('a.fits')\n"
+        "print(reader._POOL._idle[0]._popen.pid, flush=True)\n"
+        "while True: load_cutout('a.fits')\n"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    with subprocess.Popen(
+        [sys.executable, "-c", script],
+        cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+    ) as caller:  # fmt: skip
+        pid = int(caller.stdout.readline())
+        time.sleep(0.2)  # while a file is decoded, as a rule
+        os.killpg(caller.pid, signal.SIGINT)  # as a terminal does
+        _, said = caller.communicate(timeout=30)
+    assert b"KeyboardInterrupt" in said
+    assert caller.returncode in (1, 130, -signal.SIGINT)
+    for _ in range(100):
+        if not is_running(pid):
+            break
+        time.sleep(0.1)
+    assert not is_running(pid)
+
+
+def is_running(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as handle:
+            return handle.read().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False

@@ -174,11 +174,11 @@ def test_bands_are_chosen_from_our_files_with_all_their_planes(tmp_path):
 def test_one_layer_can_be_read_as_any_image(tmp_path):
     cutout = a_cutout()
     save_cutout(cutout, tmp_path / "a.fits")
-    layers = Companions(mask="MASK_F160W", sigma="SIGMA_R")
-    one = load_cutout(tmp_path / "a.fits", hdu="SCI_R", companions=layers)
+    layers = Companions(mask="MASK", sigma="SIGMA")
+    one = load_cutout(tmp_path / "a.fits", hdu="SCI", bands=("r",), companions=layers)
     assert (one.bands, one.unit) == (("r",), u.nJy)
     np.testing.assert_array_equal(one.flux[0], cutout.flux[1])
-    np.testing.assert_array_equal(one.mask[0], cutout.mask[2] | ~np.isfinite(cutout.flux[1]))
+    np.testing.assert_array_equal(one.mask[0], cutout.mask[1] | ~np.isfinite(cutout.flux[1]))
     np.testing.assert_array_equal(
         one.sigma[0], np.where(np.isfinite(cutout.sigma[1]), cutout.sigma[1], np.nan)
     )
@@ -288,10 +288,10 @@ def test_a_changed_pixel_does_not_pass_unseen(tmp_path):
     save_cutout(a_cutout(), path)
     content = bytearray(path.read_bytes())
     with fits.open(path) as hdulist:
-        start = hdulist["SCI_R"].fileinfo()["datLoc"]
+        start = hdulist["SIGMA"].fileinfo()["datLoc"]
     content[start + 41] ^= 1
     path.write_bytes(content)
-    with pytest.raises(UnreadableImageError, match=r"match their checksum.*SCI_R"):
+    with pytest.raises(UnreadableImageError, match=r"match their checksum.*SIGMA"):
         load_cutout(path)
 
 
@@ -302,3 +302,62 @@ def test_layers_files_are_read_as_cutouts(tmp_path):
     primary = fits.PrimaryHDU(header=fits.Header({"FILETYPE": "galcnn layers"}))
     fits.HDUList([primary, *cutout_hdus(a_cutout()), map_layer, table]).writeto(tmp_path / "a.fits")
     assert_same(a_cutout(), load_cutout(tmp_path / "a.fits"))
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_files_have_one_hdu_a_role(tmp_path, variant):
+    cutout = a_cutout(**VARIANTS[variant])
+    save_cutout(cutout, tmp_path / "a.fits")
+    with fits.open(tmp_path / "a.fits") as hdus:
+        roles = ["SCI", "MASK", "SIGMA", "PSF", "META"]
+        known = [True, True, cutout.sigma is not None, cutout.psf is not None, bool(cutout.meta)]
+        assert [hdu.name for hdu in hdus[1:]] == [r for r, k in zip(roles, known, strict=True) if k]
+        assert hdus[0].header["NEXTEND"] == len(hdus) - 1
+        science = hdus["SCI"]
+        assert science.header["GALCNN"] == 2
+        assert science.data.shape == cutout.flux.shape
+        assert science.data.astype("<f4").tobytes() == cutout.flux.tobytes()
+        if cutout.wcs is not None:
+            wcs = WCS(science.header)
+            assert wcs.naxis == 3
+            places = wcs.celestial.all_pix2world([[8, 6]], 0)
+            np.testing.assert_allclose(places, cutout.wcs.all_pix2world([[8, 6]], 0), atol=1e-10)
+            assert wcs.wcs_pix2world([[1, 1, 1]], 0)[0, 2] == 2, "the second band"
+
+
+def test_files_of_layout_1_are_read(tmp_path):
+    primary = fits.PrimaryHDU(header=fits.Header({"FILETYPE": "galcnn cutout"}))
+    hdulist = fits.HDUList([primary, *cutout_hdus(a_cutout())])
+    hdulist[0].header["NEXTEND"] = len(hdulist) - 1
+    hdulist.writeto(tmp_path / "a.fits", checksum=True)
+    assert_same(a_cutout(), load_cutout(tmp_path / "a.fits"))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda hdus: hdus.pop(2), "MASK"),
+        (lambda hdus: hdus["SCI"].header.set("NBANDS", 4), "cube SCI of 4 bands"),
+        (lambda hdus: hdus["SCI"].header.remove("BAND2"), "BAND2"),
+        (lambda hdus: setattr(hdus["SIGMA"], "data", hdus["SIGMA"].data[:2]), "sigma of shape"),
+        (lambda hdus: hdus["SCI"].header.set("GALCNN", 3), "Update galcnn"),
+    ],
+    ids=["no mask", "one band less", "no band", "sigma of other bands", "newer"],
+)
+def test_damaged_files_of_layout_2_are_unreadable(tmp_path, spoil, said):
+    save_cutout(a_cutout(), tmp_path / "a.fits")
+    with fits.open(tmp_path / "a.fits", memmap=False) as hdulist:
+        spoil(hdulist)
+        hdulist[0].header["NEXTEND"] = len(hdulist) - 1
+        hdulist.writeto(tmp_path / "b.fits", checksum=True)
+    with pytest.raises(UnreadableImageError, match=said):
+        load_cutout(tmp_path / "b.fits")
+
+
+def test_a_file_without_one_of_its_hdus_is_unreadable(tmp_path):
+    save_cutout(a_cutout(), tmp_path / "a.fits")
+    raw = (tmp_path / "a.fits").read_bytes()
+    with fits.open(tmp_path / "a.fits") as hdulist:
+        start = hdulist["META"].fileinfo()["hdrLoc"]
+    with pytest.raises(UnreadableImageError, match="NEXTEND"):
+        load_cutout(raw[:start])

@@ -12,9 +12,12 @@ from PIL import Image
 
 from galcnn.cutout import Cutout
 from galcnn.explain import Explanation
+from galcnn.files import save_cutout
 from galcnn.layers import LayerStack
 from galcnn.model import Target
 from galcnn.prediction import Prediction
+from galcnn.viewers.contents import layers_of
+from galcnn.viewers.ds9 import scene
 from tests.viewers.screen import TITLE, needs_ds9
 
 pytestmark = [pytest.mark.full, needs_ds9]
@@ -156,3 +159,23 @@ def test_ds9_overlays_the_mask_from_the_command_line(environment, img_tcl, layer
     assert np.ptp(columns) / np.ptp(rows) == pytest.approx(10 / 6, rel=0.1)
     assert columns.mean() > saved["masked"].shape[1] / 2
     assert rows.mean() > saved["masked"].shape[0] / 2
+
+
+def test_ds9_shows_each_band_of_a_file_of_a_cutout(ds9, tmp_path):
+    """Its bands are planes of one cube, which the commands of a scene choose."""
+    cutout = a_stack().cutout
+    path = tmp_path / "cutout.fits"
+    save_cutout(cutout, path)
+    for layer, plane in zip(layers_of(path)[:2], cutout.flux, strict=True):
+        alone = tmp_path / f"{layer.name}.fits"
+        fits.PrimaryHDU(plane, layer.wcs.to_header()).writeto(alone)
+        commands = [one for one in scene(str(path), [layer], {}) if one[0] in ("file", "cube")]
+        pictures = []
+        for name, words in (("cube", commands), ("alone", [("file", str(alone))])):
+            for one in (*words, ("scale", "linear"), ("scale", "limits", "-4e4", "1e5"), ("zoom", "1")):
+                ds9.set(*one)
+            ds9.set("saveimage", "png", str(tmp_path / f"{name}.png"))
+            with Image.open(tmp_path / f"{name}.png") as picture:
+                pictures.append(np.asarray(picture.convert("RGB")))
+        assert np.ptp(pictures[0]) > 100
+        np.testing.assert_array_equal(*pictures)

@@ -336,3 +336,23 @@ def test_a_viewer_that_fails_is_named(hub, path):
                 send(path)
         finally:
             broken.disconnect()
+
+
+def test_bands_of_a_file_of_a_cutout_are_layers_of_its_cubes(tmp_path):
+    cutout = a_stack().cutout
+    save_cutout(cutout, tmp_path / "a.fits")
+    layers = layers_of(tmp_path / "a.fits")
+    assert [layer.name for layer in layers] == ["SCI_G", "SCI_R", "MASK", "SIGMA_G", "SIGMA_R"]
+    assert [layer.role for layer in layers] == ["science", "science", "mask", "other", "other"]
+    np.testing.assert_array_equal(layers[1].data, cutout.flux[1])
+    point = np.array([[3.0, 4.0]])
+    np.testing.assert_allclose(layers[1].wcs.wcs_pix2world(point, 0), cutout.wcs.wcs_pix2world(point, 0))
+    commands = list(scene("a.fits", layers, {}))
+    at = commands.index(("cube", "2"))
+    assert commands[at - 1] == ("file", "a.fits[SCI]")
+    assert ("mask", "load", "a.fits[MASK]") in commands[at:]
+    export(tmp_path / "a.fits", tmp_path / "out")
+    data, header = fits.getdata(tmp_path / "out" / "SCI_R.fits", header=True)
+    np.testing.assert_array_equal(data, cutout.flux[1])
+    assert WCS(header).naxis == 2
+    np.testing.assert_allclose(WCS(header).wcs_pix2world(point, 0), cutout.wcs.wcs_pix2world(point, 0))
