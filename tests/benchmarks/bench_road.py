@@ -16,6 +16,7 @@ from tests.benchmarks.timing import ratio
 def ratios() -> dict[str, float]:
     return {
         "files.load_over_astropy_open_and_wcs": _loading(),
+        "files.load_own_over_fitsio_raw": _own(),
         **_guarded(),
     }
 
@@ -39,6 +40,34 @@ def _loading() -> float:
                 load_cutout(path, bands=("r",))
 
         return ratio(ours, bare)
+
+
+def _own() -> float:
+    """A cutout of three bands with noise and PSF, 128 x 128 pixels, over all data and headers of its file."""
+    import fitsio
+
+    rng = np.random.default_rng(0)
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype, wcs.wcs.cdelt, wcs.wcs.crval = ["RA---TAN", "DEC--TAN"], [-1e-4, 1e-4], [150, 2]
+    flux, psf = rng.normal(size=(3, 128, 128)), np.full((3, 9, 9), 1 / 81, "float32")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "galaxy.fits"
+        cutout = Cutout(flux, ("g", "r", "z"), wcs=wcs, sigma=np.abs(flux) + 1, psf=psf, meta={"seed": 1})
+        save_cutout(cutout, path)
+
+        def raw() -> None:
+            for _ in range(50):
+                with fitsio.FITS(str(path)) as hdus:
+                    for hdu in hdus:
+                        hdu.read_header()
+                        if hdu.has_data():
+                            hdu.read()
+
+        def ours() -> None:
+            for _ in range(50):
+                load_cutout(path)
+
+        return ratio(ours, raw)
 
 
 def _guarded() -> dict[str, float]:
