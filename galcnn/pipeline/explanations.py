@@ -257,7 +257,7 @@ def working_methods(
     able, reasons = [], {}
     for explainer in settings.explainers:
         try:
-            explain_prepared(seen, explainers=[explainer], target=goal, wrt=settings.wrt)
+            explain_prepared(seen, explainers=[_quick(explainer)], target=goal, wrt=settings.wrt)
         except ValueError as error:
             if explainer in named:
                 raise
@@ -267,6 +267,17 @@ def working_methods(
     if not able:
         raise ValueError(message("at least one method that works on this model", "", refused=reasons))
     return replace(settings, explainers=tuple(able)), reasons
+
+
+def _quick(explainer: Explainer) -> Explainer:
+    """Return a method with two samples or steps, or with patches side by side, for a trial."""
+    if not is_dataclass(explainer) or isinstance(explainer, type):
+        return explainer
+    settings = asdict(explainer)
+    fewer = {"n": 2} if "n" in settings else {}
+    if "patch" in settings and "stride" in settings:
+        fewer["stride"] = settings["patch"]
+    return replace(explainer, **fewer)
 
 
 def provenance(trained: TrainedModel, files: InputFiles, name: str) -> dict[str, Any]:

@@ -133,9 +133,10 @@ def export(
     folder : path-like
         Output folder. It receives, for each image <NAME>, ``<NAME>.fits`` with that layer alone and its
         picture ``<NAME>.png``; for science images and maps with contours ``<NAME>.ctr`` and ``<NAME>.reg``;
-        ``layers.png`` if there are layers of galcnn, and ``syntheses.png`` if there are attacks, dreams or
-        class models; and ``ds9.sh``, which opens `path` in DS9. Names that are not valid file names
-        are changed as in `galcnn.catalog.names`. The folder must be new, empty, or from an earlier export.
+        ``layers.png`` if there are layers of galcnn; ``changes.png``, ``class_models.png`` and
+        ``filter_images.png`` if there are attacks or dreams, class models or filter images; and
+        ``ds9.sh``, which opens `path` in DS9. Names that are not valid file names are
+        changed as in `galcnn.catalog.names`. The folder must be new, empty, or from an earlier export.
     overwrite : bool
         If True, replace files of these names in a folder with other content.
 
@@ -153,8 +154,7 @@ def export(
     claim = atomic.claim(out, what="one of galcnn view", inputs=[path], overwrite=overwrite)
     explained = any("LAYERFMT" in layer.cards for layer in layers)
     figures = {"layers": layers_figure(path)} if explained else {}
-    if made := _syntheses(path):
-        figures["syntheses"] = syntheses_figure({Path(path).stem: made})
+    figures |= syntheses_figures({Path(path).stem: _syntheses(path)})
     claim.mark()
     stems = file_stems(layer.name for layer in layers)
     by_name = {layer.name: layer for layer in layers}
@@ -227,7 +227,7 @@ def files_figure(
     first = next(iter(images.values()))
     if all(len(paths) == 1 and holds_syntheses(paths[0]) for paths in images.values()):
         made = first_syntheses({name: paths[0] for name, paths in images.items()}, MOST_ROWS)
-        return syntheses_figure(made), {}
+        return next(iter(syntheses_figures(made).values())), {}
     if len(images) == len(first) == 1 and (method or holds_layers(first[0])):
         return map_figure(first[0], method) if method else layers_figure(first[0]), {}
     plain, entries, left_out = InputFiles(images, **reading), list[Entry](), dict[str, str]()
@@ -257,15 +257,25 @@ def _syntheses(path: str | os.PathLike[str]) -> tuple[Synthesis, ...]:
     return ()
 
 
-def syntheses_figure(made: Mapping[str, Sequence[Synthesis]]) -> Figure:
-    """Draw attacks and dreams before and after, or class models and filter images."""
-    every = [one for several in made.values() for one in several]
-    kinds = {one.method for one in every}
-    if kinds == {"class_model"}:
-        return class_model_figure(made)
-    if kinds == {"filter_image"}:
-        return filter_image_figure(every)
-    return adversarial_figure(made)
+def syntheses_figures(made: Mapping[str, Sequence[Synthesis]]) -> dict[str, Figure]:
+    """Draw attacks and dreams before and after, class models, and filter images: one figure of each kind."""
+    changed: dict[str, list[Synthesis]] = {}
+    models: dict[str, list[Synthesis]] = {}
+    filters: list[Synthesis] = []
+    for name, several in made.items():
+        for one in several:
+            if one.method == "filter_image":
+                filters.append(one)
+            elif one.wrt == "stretched" or not one.start.any():
+                blur = float(one.settings.get("blur") or 0)
+                smooth = f", smoothed by {blur:g} px" if blur else ""
+                models.setdefault(f"from {one.settings.get('start', 'zero')}{smooth}", []).append(one)
+            else:
+                changed.setdefault(name, []).append(one)
+    figures = {"changes": adversarial_figure(changed)} if changed else {}
+    if models:
+        figures["class_models"] = class_model_figure(models)
+    return figures | ({"filter_images": filter_image_figure(filters)} if filters else {})
 
 
 def _part(stack: LayerStack, window: Window) -> LayerStack:

@@ -245,8 +245,15 @@ def test_of_dreams_without_their_galaxy_image_and_difference_are_shown(tmp_path)
     from galcnn.layers import write_syntheses
     from tests.layers.test_version_1 import the_stacks
 
-    _, dream, _ = the_stacks()[0].syntheses
+    _, dream, model = the_stacks()[0].syntheses
     write_syntheses(tmp_path / "dream.fits", [dream], wcs=a_stack().cutout.wcs)
+    write_syntheses(tmp_path / "model.fits", [model])
+    for name, figure in (("dream", "changes.png"), ("model", "class_models.png")):
+        assert main(["view", str(tmp_path / f"{name}.fits"), "--save", str(tmp_path / f"{name}.png")]) == 0
+        assert (tmp_path / f"{name}.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+        names = {file.name for file in export(tmp_path / f"{name}.fits", tmp_path / f"of {name}")}
+        assert figure in names
+        assert {f"{layer.name}.png" for layer in layers_of(tmp_path / f"{name}.fits")} <= names
     shown = [layer.role for layer in drawn_layers(layers_of(tmp_path / "dream.fits"))]
     assert shown == ["synthesis"] * 4 + ["difference"] * 2, "image, start and difference in two bands"
     assert tmp_path / "out" / "ds9.sh" in export(tmp_path / "dream.fits", tmp_path / "out")
