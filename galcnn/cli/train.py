@@ -33,6 +33,12 @@ from galcnn.cli import options
         options.setting("--learning-rate", "training.learning_rate", "RATE"),
     ),
 )
+@options.section(
+    "Start",
+    options.setting("--from", "start.model", "MODEL"),
+    options.setting("--freeze", "start.freeze", "none|body|all|N"),
+    options.setting("--head-epochs", "start.head_epochs", "N"),
+)
 @click.option("--out", metavar="MODEL", help="Output folder of the model.")
 @options.overwrite
 @options.section(
@@ -68,6 +74,7 @@ def command(
     galcnn train experiment.toml --out model --epochs 10 --set training.optimizer=sgd
     galcnn train experiment.toml --find-learning-rate rates.png
     galcnn train model/card.json --out again
+    galcnn train --from model --freeze body --catalog mine.csv --label ring --out rings
 
     Scores are measured once, on the test set, for two class priors, see galcnn classify --prior. An
     interrupted training is continued by the same command. A card.json repeats the training of its model.
@@ -143,6 +150,9 @@ def _report(card: Any, out: Path, orientations: int) -> None:
         click.echo(f"catalog: {note}")
     if n := card.data.get("n_left_out"):
         click.echo(f"{n} galaxies are left out, since their images cannot be read: {out / LEFT_OUT}")
+    for name in ("bands", "preprocessing", "images", "shared_galaxies"):
+        if name in card.parent:
+            click.echo(f"start from {card.parent['name']}, {name.replace('_', ' ')}: {card.parent[name]}")
     if card.data["masked_fraction"] > 0.01:
         click.echo(f"{card.data['masked_fraction']:.0%} of all pixels are masked and were filled with sky")
     click.echo(f"scores on the test set, with 95 % intervals, after {card.metrics['epochs']} epochs:")

@@ -72,11 +72,11 @@ class Comparison:
             )
         if not isinstance(self.rates, int) or self.rates < 1:
             raise ValueError(message("a number of learning rates, 1 or more", "", rates=self.rates))
-        data = [(experiment.data, experiment.network) for experiment in self.experiments.values()]
+        data = [(one.data, one.network, one.start) for one in self.experiments.values()]
         if any(other != data[0] for other in data):
             raise ValueError(
                 message(
-                    "one data set and one network",
+                    "one data set, one network and one start",
                     "Contenders may differ in keys of [training] only.",
                     n=len(data),
                 )
@@ -265,6 +265,7 @@ def _run(
                 sides["train"],
                 sides["validation"],
                 settings=experiment.training,
+                start=experiment.start,
                 seed=seed,
                 callbacks=[record, shown, checkpoint],
             )

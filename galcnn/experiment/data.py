@@ -20,7 +20,9 @@ from galcnn.dataset.reader import HeldCutouts
 from galcnn.errors import message
 from galcnn.experiment.galaxies import training_catalog
 from galcnn.experiment.settings import DataSettings, Experiment
+from galcnn.experiment.starting import check_parent, inputs_of, start_from
 from galcnn.model import Card, NetworkSettings, assemble, build_network, fit_preprocessing
+from galcnn.model.pretrained import Parent, resolve
 from galcnn.photometry import DISPLAY
 from galcnn.training import make_optimizer
 from galcnn.training.augmentation import is_chiral
@@ -45,12 +47,15 @@ class ExperimentData:
         Images and labels of these galaxies.
     sides : mapping of str to galcnn.dataset.Dataset
         Datasets of ``train``, ``validation`` and ``test``.
+    parent : galcnn.model.pretrained.Parent or None
+        Network from which the training starts.
     """
 
     experiment: Experiment
     catalog: Catalog
     dataset: Dataset
     sides: Mapping[str, Dataset]
+    parent: Parent | None = None
 
     def network_settings(self, *, averaged: bool = False) -> NetworkSettings:
         """Return the settings of the network, with its default field and orientations filled in.
@@ -76,8 +81,19 @@ class ExperimentData:
     ) -> keras.Model:
         """Build an untrained model, with preprocessing fitted to the training set.
 
-        If `synchronized`, batch statistics are computed over all devices.
+        If `synchronized`, batch statistics are computed over all devices. With a parent, the network has its
+        weights, and averages its orientations if `averaged`.
         """
+        if self.parent is not None:
+            most = 4 if _unlike_mirrored(self.experiment, self.dataset.classes) else 8
+            return start_from(
+                self.parent,
+                self.experiment,
+                self.sides["train"],
+                seed=seed,
+                synchronized=synchronized,
+                orientations=most if averaged else 1,
+            )[0]
         data, inputs = self.experiment.data, self.dataset.inputs
         network = replace(self.network_settings(averaged=averaged), synchronized=synchronized)
         return assemble(
@@ -140,6 +156,9 @@ def read_data(
                 classes=chiral,
             )
         )
+    parent = None if experiment.start is None else resolve(experiment.start.model)
+    if parent is not None:
+        check_parent(parent, data)
     read = read_dataset if data.votes is None else partial(read_vote_dataset, votes=data.votes)
     dataset = read(
         catalog,
@@ -149,6 +168,7 @@ def read_data(
         render=data.render,
         shards=data.shards,
         max_unreadable=data.max_unreadable,
+        inputs=None if parent is None else inputs_of(parent, data),
         progress=progress,
     )
     if orientations in (4, 8) and dataset.inputs.shape[0] != dataset.inputs.shape[1]:
@@ -166,7 +186,7 @@ def read_data(
         dataset = replace(dataset, cutouts=HeldCutouts(files, megabytes=data.cache_megabytes))
     sides = {name: dataset.select(np.asarray(catalog.table["split"]) == name) for name in SPLITS}
     _check_sides(sides)
-    return ExperimentData(experiment, catalog, dataset, sides)
+    return ExperimentData(experiment, catalog, dataset, sides, parent)
 
 
 def data_of(

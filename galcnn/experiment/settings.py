@@ -18,7 +18,7 @@ from galcnn.dataset.reader import MAX_UNREADABLE
 from galcnn.errors import did_you_mean, message, wrong_type
 from galcnn.model import Card, DeviceSettings, NetworkSettings
 from galcnn.model.settings import Per, Scaling, Stretch
-from galcnn.training import Augmentation, RandomRedshift, Schedule, TrainingSettings
+from galcnn.training import Augmentation, RandomRedshift, Schedule, StartSettings, TrainingSettings
 
 
 @dataclass(frozen=True)
@@ -130,6 +130,9 @@ class Experiment:
         Section ``[network]``.
     training : galcnn.training.TrainingSettings
         Sections ``[training]``, ``[training.augmentation]`` and ``[training.augmentation.redshift]``.
+    start : galcnn.training.StartSettings or None
+        Section ``[start]``: the model from which the training starts. Its network is used, and ``[network]``
+        must be left out.
     devices : galcnn.model.DeviceSettings
         Section ``[devices]``.
     seed : int
@@ -145,6 +148,7 @@ class Experiment:
     data: DataSettings
     network: NetworkSettings = field(default_factory=NetworkSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
+    start: StartSettings | None = None
     devices: DeviceSettings = field(default_factory=DeviceSettings)
     seed: int = 0
     deterministic: bool = False
@@ -156,6 +160,15 @@ class Experiment:
                 "DataSettings: Experiment(DataSettings('labels.csv'))",
                 "Plain values: Experiment.from_dict.",
                 data=self.data,
+            )
+        if self.start is not None and self.network != NetworkSettings():
+            raise ValueError(
+                message(
+                    "the network of the parent",
+                    "Leave out the settings of the network, or start from no model.",
+                    model=self.start.model,
+                    network=self.network,
+                )
             )
         if self.seed < 0:
             raise ValueError(message("a seed of 0 or more", "", seed=self.seed))
@@ -238,8 +251,8 @@ def read_settings(path: str | os.PathLike[str]) -> dict[str, Any]:
     Returns
     -------
     dict
-        Section -> key -> value. Relative paths of catalog, images and shards in a TOML file are relative
-        to its folder.
+        Section -> key -> value. Relative paths of catalog, images, shards and parent model in a TOML file
+        are relative to its folder.
 
     Raises
     ------
@@ -277,6 +290,10 @@ def read_settings(path: str | os.PathLike[str]) -> dict[str, Any]:
             for name in ("catalog", "images", "shards")
             if isinstance(data.get(name), str)
         }
+    start = content.get("start")
+    if isinstance(start, dict) and isinstance(start.get("model"), str):
+        beside = file.resolve().parent / start["model"]
+        start["model"] = str(beside) if beside.exists() else start["model"]
     return content
 
 
@@ -288,6 +305,7 @@ _SECTIONS: Mapping[str, type] = {
     "augmentation": Augmentation,
     "redshift": RandomRedshift,
     "schedule": Schedule,
+    "start": StartSettings,
     "votes": Votes,
     "questions": Question,
 }

@@ -7,7 +7,7 @@ import os
 import platform
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -37,16 +37,19 @@ from galcnn.evaluation import Score, evaluate
 from galcnn.evaluation.votes import evaluate_votes
 from galcnn.experiment.data import ExperimentData, read_data
 from galcnn.experiment.settings import Experiment, read_settings
+from galcnn.experiment.starting import parent_record
 from galcnn.model import Card, TrainedModel, load_model, save_model
 from galcnn.model.build import NETWORK
 from galcnn.model.bundle import refuse_foreign_folder
 from galcnn.model.devices import devices_used, is_chief, make_strategy
+from galcnn.model.pretrained import Parent
 from galcnn.model.profile import cost_of
 from galcnn.prediction import Prediction, predict_images
 from galcnn.prediction.priors import sqrt_prior
-from galcnn.training import class_frequency, fit, trained_prior, training_batches
+from galcnn.training import StartSettings, class_frequency, fit, trained_prior, training_batches
 from galcnn.training.callbacks import epochs_shown
 from galcnn.training.checkpoint import Checkpoint, changed_keys
+from galcnn.training.fine_tuning import count_frozen
 from galcnn.training.workers import summed_over_workers
 
 
@@ -55,6 +58,7 @@ def train(
     out: str | os.PathLike[str],
     *,
     settings: Mapping[str, Mapping[str, Any]] | None = None,
+    start: str | os.PathLike[str] | StartSettings | None = None,
     progress: Progress = silent,
     overwrite: bool = False,
     callbacks: Sequence[keras.callbacks.Callback] = (),
@@ -80,6 +84,9 @@ def train(
     settings : mapping, optional
         Settings that replace those of the experiment, as in its TOML file: section -> key -> value, such
         as ``{"data": {"label": "morphology"}, "training": {"epochs": 20}}``.
+    start : path-like, str or galcnn.training.StartSettings, optional
+        Model from which the training starts, like the section ``[start]``: a model folder, the file of a
+        Keras network, or ``keras.applications:NAME:imagenet``.
     progress : galcnn._runtime.progress.Progress
         Progress display.
     overwrite : bool
@@ -109,13 +116,16 @@ def train(
     if not isinstance(out, str | os.PathLike):
         raise wrong_type("the path of the model folder to write", out=out)
     refuse_foreign_folder(out, overwrite=overwrite)
+    if start is not None:
+        given = asdict(start) if isinstance(start, StartSettings) else {"model": os.fspath(start)}
+        settings = {**(settings or {}), "start": given}
     experiment, catalog = _experiment(experiment, out, settings or {})
     content = None if catalog is None else _checked_content(catalog, catalog_of(out), overwrite=overwrite)
     if experiment.deterministic:
         tf.config.experimental.enable_op_determinism()
     strategy = make_strategy(experiment.devices)
     prepared = read_data(experiment, catalog=catalog, progress=progress)
-    checkpoint = Checkpoint(checkpoint_of(out), identity=_told(experiment))
+    checkpoint = Checkpoint(checkpoint_of(out), identity=_told(experiment, prepared.parent))
     if overwrite:
         checkpoint.path.unlink(missing_ok=True)
     finished = None if overwrite else _finished(out, prepared)
@@ -139,14 +149,23 @@ def train(
             training,
             prepared.sides["validation"],
             settings=experiment.training,
+            start=experiment.start,
             seed=experiment.seed,
             callbacks=[*callbacks, *looking, shown, checkpoint],
         )
+    n_frozen = count_frozen(model.get_layer(NETWORK))
     if shared or prepared.network_settings() != prepared.network_settings(averaged=True):
         model = prepared.averaged(model)  # this model is evaluated and saved
     extra = {"health.csv": lambda path: write_table(looking[0].table(), path)} if looking else {}
     saved = _score_and_save(
-        prepared, model, history, out, extra=extra, overwrite=overwrite, strategy=strategy
+        prepared,
+        model,
+        history,
+        out,
+        extra=extra,
+        parent=parent_record(prepared.parent, experiment, prepared.catalog, training, n_frozen),
+        overwrite=overwrite,
+        strategy=strategy,
     )
     if is_chief(strategy):
         for beside in (checkpoint.path, health_log_of(out)):
@@ -254,12 +273,14 @@ def checkpoint_of(out: str | os.PathLike[str]) -> Path:
     return path.with_name(f"{path.name}.checkpoint.npz")
 
 
-def _told(experiment: Experiment) -> dict[str, Any]:
+def _told(experiment: Experiment, parent: Parent | None) -> dict[str, Any]:
     """Return the settings that must be equal to resume; paths of the data and devices may differ."""
     content = experiment.to_dict()
     for name in ("catalog", "images", "shards", "cache_megabytes", "max_unreadable"):
         del content["data"][name]
     del content["devices"], content["health"]
+    if parent is not None:
+        content["start"]["model"] = parent.sha256 or parent.name
     return content
 
 
@@ -270,10 +291,12 @@ def _finished(out: str | os.PathLike[str], prepared: ExperimentData) -> TrainedM
     trained = load_model(out)
     card = trained.card
     try:
-        stands = _told(Experiment.from_dict(card.settings))
+        stands = _told(Experiment.from_dict(card.settings), None)
+        if card.parent:
+            stands["start"]["model"] = card.parent["sha256"] or card.parent["name"]
     except ValueError:  # written by an older galcnn, or without an experiment
         stands = dict(card.settings)
-    now = _told(prepared.experiment) | {"data_sha256": prepared.dataset.sha256()}
+    now = _told(prepared.experiment, prepared.parent) | {"data_sha256": prepared.dataset.sha256()}
     if changed := changed_keys(stands | {"data_sha256": card.data.get("sha256")}, now):
         raise ValueError(
             message(
@@ -311,6 +334,7 @@ def _score_and_save(
     out: str | os.PathLike[str],
     *,
     extra: Mapping[str, Callable[[Path], None]],
+    parent: Mapping[str, Any],
     overwrite: bool,
     strategy: tf.distribute.Strategy,
 ) -> TrainedModel:
@@ -324,6 +348,7 @@ def _score_and_save(
         cost=cost_of(model.get_layer(NETWORK), prepared.dataset.inputs.pixel_scale),
         versions=_versions(),
         devices=devices_used(strategy),
+        parent=parent,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     if not is_chief(strategy):  # only the first worker writes

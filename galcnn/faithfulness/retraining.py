@@ -190,6 +190,7 @@ def _retrained(
         own["train"],
         own["validation"],
         settings=settings if epochs is None else replace(settings, epochs=epochs),
+        start=prepared.experiment.start,
         seed=seed,
     )
     test = own["test"]
@@ -271,7 +272,14 @@ def _retrained_model(
     seed = experiment.seed + number
     own = replace(prepared, sides=prepared.sides if differing == "seeds" else _shuffled(prepared, seed))
     model = own.new_model(seed)
-    fit(model, own.sides["train"], own.sides["validation"], settings=experiment.training, seed=seed)
+    fit(
+        model,
+        own.sides["train"],
+        own.sides["validation"],
+        settings=experiment.training,
+        start=experiment.start,
+        seed=seed,
+    )
     if own.network_settings() != own.network_settings(averaged=True):
         model = own.averaged(model)
     data = replace(experiment.data, split_seed=experiment.split_seed)

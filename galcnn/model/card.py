@@ -53,6 +53,9 @@ class Card:
         Versions of the software.
     devices : mapping
         Devices used in training, see `galcnn.model.devices.devices_used`.
+    parent : mapping
+        Model from which the training started: its name, SHA-256, licence and data, what was frozen, and how
+        bands and preprocessing were adapted; empty for a network of new weights.
     notes : tuple of str
         What galcnn changed of the model, such as a softmax that it left out.
     name : str
@@ -76,6 +79,7 @@ class Card:
     cost: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     devices: Mapping[str, Any] = field(default_factory=dict)
+    parent: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     name: str = "galcnn"
     model_sha256: str = ""
@@ -104,6 +108,7 @@ class Card:
             "cost",
             "versions",
             "devices",
+            "parent",
         ):
             if not isinstance(getattr(self, name), Mapping):
                 raise ValueError(message(f"{name} as a mapping", "", **{name: getattr(self, name)}))
@@ -137,7 +142,7 @@ class Card:
         count = self.metrics.get("n_test")
         if count is not None and not (is_number(count) and 0 <= count < _LARGEST):
             raise ValueError(message("metrics.n_test as a number from 0", "", n_test=count))
-        rest = {name: getattr(self, name) for name in ("data", "settings", "metrics", "devices")}
+        rest = {name: getattr(self, name) for name in ("data", "settings", "metrics", "devices", "parent")}
         for name, value in _numbers(rest, ""):
             if isinstance(value, float) and not math.isfinite(value):
                 raise ValueError(message(f"{name} as a finite number", "", value=value))

@@ -97,12 +97,28 @@ def _model(folder: Path) -> str:
         f"pixel scale   {scale}",
         f"render        {spec.render or 'none'}",
         *(line for note in card.notes for line in _said("note", note)),
+        *_parent(card),
         *_cost(card),
     ]
     for name, score in card.metrics.get("test", {}).items():
         if None not in (score.get("value"), score.get("low"), score.get("high")):
             lines.append(f"test {name:<28} {score['value']:.3f} [{score['low']:.3f}, {score['high']:.3f}]")
     return "\n".join(lines)
+
+
+def _parent(card: Card) -> list[str]:
+    """Return what is known of the model from which the training started."""
+    told = card.parent
+    if not told:
+        return []
+    lines = [
+        f"parent        {told['name']}, sha256 {told['sha256'][:12] or 'none'}, licence {told['licence']}"
+    ]
+    lines.append(f"frozen        {told['freeze']}: {told['n_frozen']} weights")
+    lines.append(f"head first    {told['head_epochs']} epochs")
+    for name in ("head", "bands", "preprocessing", "images", "shared_galaxies"):
+        lines += _said(name.split("_")[0], told[name])
+    return lines
 
 
 def _cost(card: Card) -> list[str]:

@@ -5,6 +5,7 @@ from .class_weights import trained_prior as trained_prior
 from .optimizers import make_optimizer as make_optimizer
 from .redshifts import RandomRedshift as RandomRedshift
 from .settings import Schedule as Schedule
+from .settings import StartSettings as StartSettings
 from .settings import TrainingSettings as TrainingSettings
 from .snapshots import Snapshots as Snapshots
 from .snapshots import read_snapshots as read_snapshots
@@ -16,6 +17,7 @@ __all__ = [
     "RandomRedshift",
     "Schedule",
     "Snapshots",
+    "StartSettings",
     "TrainingSettings",
     "class_frequency",
     "fit",

@@ -17,6 +17,9 @@ _WORDS: Mapping[str, Mapping[str, Any]] = {
     "nesterov": {"class_name": "SGD", "config": {"momentum": 0.9, "nesterov": True}},
 }
 
+#: Names of weights to which weight decay does not apply.
+NOT_DECAYED = ["bias", "gamma", "beta"]
+
 
 def make_optimizer(
     settings: TrainingSettings, *, updates_per_epoch: int, chunks: int = 1
@@ -74,5 +77,5 @@ def make_optimizer(
             settings.schedule, float(peak), epochs=settings.epochs, updates_per_epoch=updates_per_epoch
         )
     made = type(wanted).from_config(config | {"learning_rate": peak})
-    made.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    made.exclude_from_weight_decay(var_names=NOT_DECAYED)
     return made

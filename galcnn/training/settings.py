@@ -75,6 +75,72 @@ class Schedule:
 
 
 @dataclass(frozen=True)
+class StartSettings:
+    """Settings of a training that starts from a trained model.
+
+    Attributes
+    ----------
+    model : str
+        Parent model: a model folder, the file of a Keras network, or ``keras.applications:NAME:imagenet``.
+        See `galcnn.model.pretrained.resolve`.
+    freeze : {"none", "body", "all"} or int
+        Layers of the parent that are not trained. ``"body"``: up to the last feature maps. ``"all"``: all
+        but the layer of the logits. A number: the first layers with weights. Frozen batch
+        normalisations keep their statistics.
+    head_epochs : int
+        Number of first epochs in which only the layer of the logits is trained.
+    body_rate : float
+        Learning rate of the parent's layers, as a fraction of that of the logits.
+    rate_decay : float
+        Factor on the learning rate from each layer with weights to the one below it, in (0, 1].
+        The logits have the rate r, the layer below them r body_rate, the next r body_rate rate_decay, and so
+        on. Weight decay is reduced by the same factors.
+    batch_norm : {"keep", "adapt"}
+        Whether batch normalisations of the parent are trained. ``"keep"``: their statistics, scale and
+        offset are kept. ``"adapt"``: they are trained in the layers that are not frozen.
+    bands : {"order", "average", "copy", "new"} or None
+        How the first convolution is adapted to the bands. ``"order"``: kernels are kept in their
+        order. ``"average"``: each band gets the mean of the parent's kernels; with N bands in place of M
+        it is multiplied by M / N, so that the response to an image that is the same in all bands is
+        unchanged. ``"copy"``: bands of the parent keep their kernels, by name, and other bands get the mean;
+        all are multiplied by M / N. ``"new"``: new kernels. None: copy if the bands are the same in
+        another order, order if their number is the same, else average.
+    refit : bool
+        If true, the preprocessing is fitted to the new images; otherwise that of the parent is kept. It
+        is always fitted if the bands differ or the parent has none.
+    """
+
+    model: str
+    freeze: Literal["none", "body", "all"] | int = "none"
+    head_epochs: int = 0
+    body_rate: float = 0.1
+    rate_decay: float = 1.0
+    batch_norm: Literal["keep", "adapt"] = "keep"
+    bands: Literal["order", "average", "copy", "new"] | None = None
+    refit: bool = False
+
+    def __post_init__(self) -> None:
+        number = isinstance(self.freeze, int) and not isinstance(self.freeze, bool) and self.freeze >= 0
+        if not number and self.freeze not in FREEZES:
+            raise ValueError(
+                message(f"freeze among {FREEZES}, or a number of layers", "", freeze=self.freeze)
+            )
+        if self.head_epochs < 0:
+            raise ValueError(message("head_epochs of 0 or more", "", head_epochs=self.head_epochs))
+        for name in ("body_rate", "rate_decay"):
+            if not 0 < getattr(self, name) <= 1:
+                raise ValueError(message(f"a {name} in (0, 1]", "", **{name: getattr(self, name)}))
+        for name, words in (("batch_norm", BATCH_NORMS), ("bands", (*BAND_CHANGES, None))):
+            if getattr(self, name) not in words:
+                raise ValueError(message(f"{name} among {words}", "", **{name: getattr(self, name)}))
+
+
+FREEZES = ("none", "body", "all")
+BATCH_NORMS = ("keep", "adapt")
+BAND_CHANGES = ("order", "average", "copy", "new")
+
+
+@dataclass(frozen=True)
 class TrainingSettings:
     """Settings of a training.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -12,12 +12,14 @@ import tensorflow as tf
 
 from galcnn.dataset import Dataset
 from galcnn.errors import message
+from galcnn.model.build import NETWORK
 from galcnn.model.devices import loss_scaled, spread_over_workers
 from galcnn.training.batches import Batches, training_batches, validation_batches
 from galcnn.training.callbacks import FiniteLoss, LossTolerance, RateRecord
 from galcnn.training.checkpoint import Checkpoint
+from galcnn.training.fine_tuning import HeadFirst, freeze, layer_rates, layers_of, with_layer_rates
 from galcnn.training.optimizers import make_optimizer
-from galcnn.training.settings import Schedule, TrainingSettings
+from galcnn.training.settings import Schedule, StartSettings, TrainingSettings
 from galcnn.training.workers import fit_workers
 
 Callbacks = Sequence[keras.callbacks.Callback]
@@ -29,6 +31,7 @@ def fit(
     validation: Dataset,
     *,
     settings: TrainingSettings | None = None,
+    start: StartSettings | None = None,
     seed: int = 0,
     callbacks: Callbacks = (),
 ) -> dict[str, list[float]]:
@@ -45,6 +48,8 @@ def fit(
         evaluate the model on a third set.
     settings : TrainingSettings, optional
         Settings of the training; ``TrainingSettings()`` by default.
+    start : StartSettings, optional
+        What is frozen, and at which rates the layers are trained, of a model that starts from another one.
     seed : int
         Seed of the order of the images and of the augmentation. Global seeds are not changed.
     callbacks : sequence of keras.callbacks.Callback
@@ -79,6 +84,7 @@ def fit(
         training_batches(training, settings, seed),
         validation_batches(training, validation, settings),
         settings=settings,
+        start=start,
         callbacks=callbacks,
         identity=identity,
     )
@@ -90,6 +96,7 @@ def fit_batches(
     validation: tf.data.Dataset,
     *,
     settings: TrainingSettings,
+    start: StartSettings | None = None,
     callbacks: Callbacks = (),
     identity: Mapping[str, Any] | None = None,
 ) -> dict[str, list[float]]:
@@ -105,6 +112,8 @@ def fit_batches(
         Validation batches of (images, targets, weights).
     settings : TrainingSettings
         Settings; epochs, optimizer, schedule, label smoothing and stopping rules are used.
+    start : StartSettings, optional
+        See `fit`.
     callbacks : sequence of keras.callbacks.Callback
         See `fit`.
     identity : mapping, optional
@@ -120,7 +129,9 @@ def fit_batches(
     ValueError, FloatingPointError
         See `fit`; also if a network with batch normalisation gets a full batch in chunks.
     """
-    compile_model(model, batches, settings)
+    if start is not None:
+        freeze(model.get_layer(NETWORK), start)
+    compile_model(model, batches, settings, start)
     # A lower penalty does not mean that the network generalises better.
     watched = "val_cross_entropy" if model.losses else "val_loss"
     patience = settings.epochs if settings.patience is None else settings.patience
@@ -128,6 +139,7 @@ def fit_batches(
     rules = [
         best,
         *_rules(settings, watched),
+        *_head_first(start, settings, best),
         *(c for c in callbacks if not isinstance(c, Checkpoint)),
     ]
     checkpoints = [callback for callback in callbacks if isinstance(callback, Checkpoint)]
@@ -168,10 +180,12 @@ def _joined(
     }
 
 
-def compile_model(model: keras.Model, batches: Batches, settings: TrainingSettings) -> None:
+def compile_model(
+    model: keras.Model, batches: Batches, settings: TrainingSettings, start: StartSettings | None = None
+) -> None:
     """Compile a model with the optimizer, loss and metrics of the settings."""
     if batches.chunks > 1 and any(
-        isinstance(layer, keras.layers.BatchNormalization) for layer in _layers(model)
+        isinstance(layer, keras.layers.BatchNormalization) for layer in layers_of(model)
     ):
         raise ValueError(
             message(
@@ -196,9 +210,13 @@ def compile_model(model: keras.Model, batches: Batches, settings: TrainingSettin
     if model.losses:  # the entropy excludes the penalties
         weighted.append(entropy)
     optimizer = make_optimizer(settings, updates_per_epoch=batches.updates_per_epoch, chunks=batches.chunks)
+    if start is not None:
+        optimizer = with_layer_rates(optimizer, layer_rates(model.get_layer(NETWORK), start))
     model.compile(
         optimizer=loss_scaled(optimizer, model), loss=loss, metrics=plain, weighted_metrics=weighted
     )
+    if start is not None:  # also of the weights that are frozen in the first epochs only
+        model.optimizer.build(model.trainable_variables)
 
 
 @keras.saving.register_keras_serializable(package="galcnn")
@@ -209,18 +227,26 @@ class _Accuracy(keras.metrics.CategoricalAccuracy):
         super().update_state(y_true, y_pred, sample_weight=keras.ops.cast(sample_weight > 0, "float32"))
 
 
-def _layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
-    for layer in model.layers:
-        if isinstance(layer, keras.Model):
-            yield from _layers(layer)
-        else:
-            yield layer
-
-
 def _fingerprint(model: keras.Model) -> str:
     """Hash types and configurations of all layers, without names, which Keras numbers by creation."""
-    described = [(type(layer).__name__, layer.get_config() | {"name": ""}) for layer in _layers(model)]
+    described = [(type(layer).__name__, layer.get_config() | {"name": ""}) for layer in layers_of(model)]
     return hashlib.sha256(repr(described).encode()).hexdigest()[:16]
+
+
+def _head_first(
+    start: StartSettings | None, settings: TrainingSettings, best: keras.callbacks.EarlyStopping
+) -> list[keras.callbacks.Callback]:
+    if start is None or not start.head_epochs:
+        return []
+    if start.head_epochs >= settings.epochs or spread_over_workers():
+        raise ValueError(
+            message(
+                f"fewer head_epochs than the {settings.epochs} epochs, on one machine",
+                "To train the layer of the logits alone: --freeze all.",
+                head_epochs=start.head_epochs,
+            )
+        )
+    return [HeadFirst(start.head_epochs, best)]
 
 
 def _rules(settings: TrainingSettings, watched: str) -> list[keras.callbacks.Callback]:

@@ -194,7 +194,7 @@ def test_all_settings_are_listed_with_defaults_that_can_be_given(capsys):
     default = experiment_of([])
     known = {key.removesuffix(".NAME").replace("schedule", "schedule.name") for key in listed}
     known |= {key.removesuffix(".NAME") for key in listed}
-    whole = {"data.votes", "training.augmentation.redshift"}
+    whole = {"data.votes", "training.augmentation.redshift", "start"}
     assert set(leaves(default)) - whole <= known
     for one in listed.values():
         assert one.help.endswith("."), one.key

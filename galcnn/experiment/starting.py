@@ -1,0 +1,177 @@
+"""Start of a training from a parent model: images, preprocessing, network, and what the card says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from typing import Any
+
+import astropy.units as u
+import keras
+import numpy as np
+
+from galcnn.catalog import Catalog
+from galcnn.dataset import Dataset
+from galcnn.errors import message
+from galcnn.experiment.galaxies import galaxies_of
+from galcnn.experiment.settings import DataSettings, Experiment
+from galcnn.model import InputSpec, assemble, fit_preprocessing
+from galcnn.model.orientations import orientations_of, with_orientations
+from galcnn.model.preprocessing.stretch import AsinhStretch, LuptonStretch
+from galcnn.model.pretrained import Bands, Parent, started
+from galcnn.training.fine_tuning import layers_of
+
+#: Galaxies closer than this are the same.
+_SAME = 1 * u.arcsec
+_PREPROCESSING = ("stretch", "scaling", "per")
+
+
+def check_parent(parent: Parent, data: DataSettings) -> None:
+    """Raise if settings of the data contradict those of a parent."""
+    if parent.card is None:
+        return
+    spec = parent.card.inputs
+    if data.size is not None and spec.shape != (data.size, data.size):
+        raise ValueError(
+            message(
+                f"images of the parent's size, {spec.shape[0]} x {spec.shape[1]} pixels",
+                "Give this --size to resample images of another pixel scale, or leave it out.",
+                size=data.size,
+            )
+        )
+
+
+def inputs_of(parent: Parent, data: DataSettings) -> InputSpec | None:
+    """Return the images that a parent reads, in the bands of the child; None if they are not known."""
+    if parent.card is None:
+        return None
+    spec = parent.card.inputs
+    return replace(spec, bands=data.bands or spec.bands, render=data.render or spec.render)
+
+
+def start_from(
+    parent: Parent,
+    experiment: Experiment,
+    training: Dataset,
+    *,
+    seed: int | None = None,
+    synchronized: bool = False,
+    orientations: int = 1,
+) -> tuple[keras.Model, dict[str, str]]:
+    """Return a model that starts from a parent, and what was done with bands, preprocessing and head.
+
+    It averages as many orientations as the parent, but at most `orientations`.
+    """
+    assert experiment.start is not None
+    card = parent.card
+    same = (
+        card is not None
+        and card.votes == training.votes
+        and (card.votes is not None or card.classes == training.classes)
+    )
+    old = None if card is None else card.inputs.bands
+    bands = Bands(old, training.inputs.bands, experiment.start.bands)
+    network, said = started(
+        parent,
+        training.inputs.image_shape,
+        len(training.classes),
+        bands,
+        head=same,
+        seed=experiment.seed if seed is None else seed,
+    )
+    if orientations_of(network) > orientations:
+        network = with_orientations(network, orientations)
+    for layer in layers_of(network):
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.synchronized = synchronized
+    preprocessing, how = _preprocessing(parent, experiment, training)
+    head = "the parent's, whose classes are the same" if same else "new"
+    return assemble(preprocessing, network), {"bands": said, "preprocessing": how, "head": head}
+
+
+def _preprocessing(parent: Parent, experiment: Experiment, training: Dataset) -> tuple[keras.Model, str]:
+    """Return the preprocessing of a parent, or a new one fitted to the training images."""
+    data, start = experiment.data, experiment.start
+    given = {name: getattr(data, name) for name in _PREPROCESSING}
+    default = {f.name: f.default for f in fields(DataSettings) if f.name in _PREPROCESSING}
+    trained = parent.trained
+    if (
+        trained is not None
+        and trained.card.inputs.bands == training.inputs.bands
+        and not (start and start.refit)
+    ):
+        if given != default:
+            raise ValueError(
+                message(
+                    "the preprocessing of the parent",
+                    "Leave these settings out, or fit them to the new images: --set start.refit=true.",
+                    **{name: value for name, value in given.items() if value != default[name]},
+                )
+            )
+        copy = keras.models.clone_model(trained.preprocessing)
+        copy.set_weights(trained.preprocessing.get_weights())
+        return copy, "the parent's"
+    if trained is not None and given == default:
+        settings = trained.card.settings.get("data", {})
+        given = {name: settings.get(name, value) for name, value in given.items()}
+        given["stretch"] = _stretch_of(trained.preprocessing)
+    words = ", ".join(f"{name} {value}" for name, value in given.items())
+    return fit_preprocessing(training.images, **given), f"fitted to the new images: {words}"
+
+
+def _stretch_of(preprocessing: keras.Model) -> str:
+    for layer in layers_of(preprocessing):
+        for kind, name in ((AsinhStretch, "asinh"), (LuptonStretch, "lupton")):
+            if isinstance(layer, kind):
+                return name
+    return "linear"
+
+
+def parent_record(
+    parent: Parent | None, experiment: Experiment, catalog: Catalog, training: Dataset, n_frozen: int
+) -> dict[str, Any]:
+    """Return what the card of a child says of its parent."""
+    start = experiment.start
+    if parent is None or start is None:
+        return {}
+    card, spec = parent.card, training.inputs
+    data: Mapping[str, Any] = {} if card is None else card.data
+    images = "as the child's; those of the parent are not known"
+    if card is not None:
+        scale = "any scale" if spec.pixel_scale is None else f"{spec.pixel_scale:g} arcsec"
+        done = "brought to" if experiment.data.size is not None else "of"
+        images = f"{done} {spec.shape[1]} x {spec.shape[0]} pixels, {scale}, {spec.unit}, like the parent's"
+    _, done_with = start_from(parent, experiment, training)
+    return {
+        "name": parent.name,
+        "sha256": parent.sha256,
+        "licence": parent.licence,
+        "data": {name: data[name] for name in ("survey", "sha256", "counts", "imported") if name in data},
+        "images": images,
+        **done_with,
+        "freeze": start.freeze,
+        "n_frozen": n_frozen,
+        "head_epochs": start.head_epochs,
+        "batch_norm": start.batch_norm,
+        "notes": list(parent.notes),
+        "shared_galaxies": shared_galaxies(catalog, parent),
+    }
+
+
+def shared_galaxies(catalog: Catalog, parent: Parent) -> str:
+    """Say how many test galaxies the parent was trained on, by id or position, if its catalog is there."""
+    test = catalog.select(np.flatnonzero(np.asarray(catalog.table["split"]) == "test"))
+    try:
+        theirs = galaxies_of(parent.card, split="train")
+    except (ValueError, OSError) as error:
+        return f"not known: {str(error).splitlines()[0]}"
+    same = np.isin(test.ids, theirs.ids)
+    mine, others = test.positions, theirs.positions
+    where = "by id"
+    if mine is not None and others is not None:
+        _, distance, _ = mine.match_to_catalog_sky(others)
+        same |= distance < _SAME
+        where = "by id or position"
+    if not same.any():
+        return f"none of {len(test)} test galaxies, {where}"
+    return f"{int(same.sum())} of {len(test)} test galaxies, {where}: their scores are too good"
