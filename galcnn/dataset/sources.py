@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import astropy.units as u
 import numpy as np
+import numpy.typing as npt
 
 from galcnn.catalog import Catalog
 from galcnn.catalog.names import image_stem
@@ -125,11 +126,7 @@ class FromShards:
                 continue
             here = np.flatnonzero(self._shard_of[wanted] == number)
             try:
-                if number not in self._checked:
-                    self._shards[number].check()
-                    self._checked.add(int(number))
-                # Closed right after reading: pages of an open mapped file count as memory of the process.
-                images = self._shards[number].images()[self._place_of[wanted[here]]]
+                images = self._images(int(number), self._place_of[wanted[here]])
             except Exception as error:  # noqa: BLE001  any exception is the result of these galaxies
                 for place in here:
                     found[place] = error_of_file(error, "a readable shard", "Pack again.")
@@ -143,6 +140,44 @@ class FromShards:
                     else UnreadableImageError(why)
                 )
         return found
+
+    def inputs_of(
+        self, rows: Sequence[int], spec: InputSpec
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]] | None:
+        """Return images of the rows, and which of them are inputs of a network as they are.
+
+        The others are for `read`: without image, with pixels that are no numbers, or blank in a band. None if
+        the network has other inputs.
+        """
+        own = replace(self.inputs, pixel_scale=spec.pixel_scale, render=spec.render)
+        if own != spec:
+            return None
+        wanted = np.asarray(rows, dtype=np.intp)
+        images = np.zeros((len(wanted), *self.inputs.image_shape), dtype=np.float32)
+        good = np.zeros(len(wanted), dtype=np.bool_)
+        for number in np.unique(self._shard_of[wanted]):
+            shard = self._shards[number]
+            here = np.flatnonzero(self._shard_of[wanted] == number)
+            places = self._place_of[wanted[here]]
+            try:
+                found = self._images(int(number), places) if number >= 0 else None
+            except Exception:  # noqa: BLE001  `read` tells it
+                found = None
+            if found is None:
+                continue
+            images[here] = found
+            seen = (found.min(axis=(1, 2)) < found.max(axis=(1, 2))).all(axis=1)
+            whole = np.isfinite(found).all(axis=(1, 2, 3))
+            good[here] = seen & whole & [shard.ids[place] not in shard.failed for place in places]
+        return images, good
+
+    def _images(self, number: int, places: npt.NDArray[np.int32]) -> npt.NDArray[Any]:
+        """Read images of a shard, which is checked first."""
+        if number not in self._checked:
+            self._shards[number].check()
+            self._checked.add(number)
+        # Closed right after reading: pages of an open mapped file count as memory of the process.
+        return self._shards[number].images()[places]
 
 
 class FromMosaic:

@@ -36,7 +36,7 @@ from galcnn.catalog import Catalog
 from galcnn.catalog.catalog import HEALPIX, as_numbers
 from galcnn.catalog.formats import FITS_SUFFIXES, as_catalog, is_table, table_file
 from galcnn.dataset import InputFiles
-from galcnn.dataset.sources import CutoutSource, FromImages
+from galcnn.dataset.sources import CutoutSource, FromImages, FromShards
 from galcnn.errors import message
 from galcnn.model import InputSpec
 from galcnn.pipeline.classification import (
@@ -379,7 +379,20 @@ def _read_chunk(
     source: CutoutSource, spec: InputSpec, rows: range, *, fit: bool, keep: bool = False
 ) -> Fitted:
     """Read a chunk of a catalog and prepare its images for the network."""
-    return fitted(source.read(rows), spec, fit=fit, keep=keep)
+    packed = source.inputs_of(rows, spec) if isinstance(source, FromShards) and not (fit or keep) else None
+    if packed is None:
+        return fitted(source.read(rows), spec, fit=fit, keep=keep)
+    images, good = packed
+    others = np.flatnonzero(~good)
+    found = fitted(source.read([rows[i] for i in others.tolist()]), spec, fit=fit)
+    flags, reasons = np.zeros(len(rows), dtype=np.int16), [""] * len(rows)
+    flags[others] = found.flags
+    for row, reason in zip(others.tolist(), found.reasons, strict=True):
+        reasons[row] = reason
+    images[others[found.rows]] = found.images
+    good[others[found.rows]] = True
+    chosen = images if good.all() else images[good]
+    return Fitted(np.flatnonzero(good), chosen, flags, reasons, np.full(len(rows), np.nan))
 
 
 def _read_ahead(read: Reading, chunks: Sequence[range], *, readers: int = 0) -> Iterator[Fitted]:

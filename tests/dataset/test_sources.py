@@ -1,6 +1,7 @@
 """Cutouts of shards and surveys, and files that are none. Without Keras."""
 
 import threading
+from dataclasses import replace
 
 import astropy.units as u
 import numpy as np
@@ -43,6 +44,17 @@ def test_shards_give_the_images_of_their_files_by_id(pictures):
         image = images_from([prepare(cutout, source.inputs)])
         np.testing.assert_array_equal(image, images_from([load_cutout(folder / f"{name}.png")]))
     assert len(catalog) == 20
+
+
+def test_images_of_shards_are_inputs_as_they_are(pictures):
+    folder, _ = pictures
+    wanted = ["g13", "nobody", "g2"]
+    source = FromShards(Catalog(QTable({"id": wanted})), folder / "shards")
+    images, good = source.inputs_of(range(3), source.inputs)
+    assert good.tolist() == [True, False, True]
+    np.testing.assert_array_equal(images[good], images_from(source.read([0, 2])))
+    assert source.inputs_of([0], replace(source.inputs, bands=("B", "G", "R"))) is None
+    assert source.inputs_of([0], replace(source.inputs, shape=(8, 9))) is None
 
 
 def test_an_altered_shard_fails_its_rows_alone(pictures, tmp_path):

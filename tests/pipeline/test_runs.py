@@ -19,10 +19,12 @@ from astropy_healpix import HEALPix
 
 from galcnn.catalog import Catalog, read_catalog
 from galcnn.cli.main import main
-from galcnn.dataset import InputFiles
-from galcnn.dataset.sources import FromMosaic
+from galcnn.cutout import Cutout
+from galcnn.dataset import InputFiles, pack_images
+from galcnn.dataset.sources import FromMosaic, FromShards
+from galcnn.files import save_cutout
 from galcnn.model import load_model, save_model
-from galcnn.pipeline import ClassifySettings, classify, classify_batch, run_catalog
+from galcnn.pipeline import ClassifySettings, classify, classify_batch, run_catalog, runs
 from galcnn.pipeline.runs import RunSettings
 from galcnn.prediction import OUTSIDE, UNFIT, UNREADABLE, Prediction, predict, predict_images
 from tests.conftest import embed, toy_images
@@ -533,6 +535,30 @@ def test_shards_give_the_rows_that_their_files_give(sky, tmp_path, capsys):
     np.testing.assert_array_equal(one["p_thin"], other["p_thin"])
     assert other["flag"][7] == other["flag"][11] == UNREADABLE
     assert "(16, 16) pixels" in other["reason"][11]
+
+
+def test_images_of_shards_are_prepared_as_cutouts_are(tmp_path, monkeypatch):
+    rng, files = np.random.default_rng(0), {}
+    for i in range(6):
+        flux = rng.normal(size=(2, 8, 8)).astype(np.float32)
+        if i == 2:
+            flux[1] = 3.0
+        files[f"g{i}"] = tmp_path / f"g{i}.fits"
+        if i != 4:
+            save_cutout(Cutout(flux, ("g", "r")), files[f"g{i}"])
+    read = InputFiles(files)
+    pack_images(read, tmp_path / "s", shard_size=4, complete=False)
+    source = FromShards(Catalog(QTable({"id": [*files, "nobody"]})), tmp_path / "s")
+    rows = range(1, 7)
+    whole = runs._read_chunk(source, source.inputs, rows, fit=False)
+    monkeypatch.setattr(FromShards, "inputs_of", lambda *_: None)
+    each = runs._read_chunk(source, source.inputs, rows, fit=False)
+    assert whole.reasons == each.reasons
+    assert [bool(one) for one in whole.reasons] == [False, True, False, True, False, True]
+    for name in ("rows", "images", "flags", "pixel_scales"):
+        one, other = getattr(whole, name), getattr(each, name)
+        assert one.dtype == other.dtype
+        np.testing.assert_array_equal(one, other)
 
 
 def test_files_of_the_same_name_in_another_folder_are_another_run(sky, blobs, tmp_path, monkeypatch, capsys):
