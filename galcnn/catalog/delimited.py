@@ -114,7 +114,9 @@ def _encoding(file: Path) -> tuple[str, list[str]]:
 def _read(file: Path, encoding: str) -> tuple[pa.Table, _Layout, list[str]]:
     """Read all columns as text."""
     with file.open(encoding=encoding, newline="") as stream:
-        layout = _layout(file, list(islice(stream, _HEAD)))
+        head = list(islice(stream, _HEAD))
+    # Programs that add a byte order mark to a file that has one leave a second.
+    layout = _layout(file, [head[0].lstrip("\ufeff"), *head[1:]] if head else head)
     notes = list(layout.notes)
     table = _plain_columns(file, layout) if encoding == _UTF8 else None
     try:

@@ -30,6 +30,8 @@ _SLOAN = (
 _WITH_SMALL_Y = r"HSC|LSST(?:CAM|COMCAM)?|COMCAM|RUBIN|PS1|PAN-?STARRS1?|GPC1|P1"
 _WITH_LARGE_Y = r"DECAM|DES|DECALS|DELVE"
 _JOHNSON = r"(?:JOHNSON|COUSINS|KRON)(?:[/\- ]?(?:KRON|COUSINS))*|BESSELL?|BESS?|HARRIS|LANDOLT"
+#: R and I of Johnson (7000, 9000 Angstrom) are not those of Cousins (6500, 7900), which all others mean.
+_COUSINS = r"(?:(?:JOHNSON|KRON)[/\- ]?)*COUSINS|BESSELL?|BESS?|HARRIS|LANDOLT"
 _INFRARED = r"2MASS|UKIDSS|UKIRT|WFCAM|VISTA|VIRCAM|VHS|VIKING|MKO|HAWK-?I|NEWFIRM|WIRCAM"
 _SPACE = (
     r"HST|JWST|ACS|WFC3?|HRC|SBC|UVIS[12]?|IR|WFPC2|NIC[123]?|NICMOS|NIRCAM|NIRISS|MIRI|(?:UN|NEO)?WISE|GALEX"
@@ -108,7 +110,9 @@ PATTERNS: tuple[tuple[re.Pattern[str], _Namer], ...] = (
     *_both_orders(_SLOAN, "[ugriz]", _lower),
     *_both_orders(_WITH_SMALL_Y, "[ugrizyw]", _lower),
     *_both_orders(_WITH_LARGE_Y, "[ugrizy]", _lower_but_y),
-    *_both_orders(_JOHNSON, "[UBVRI]", _upper),
+    *_both_orders(_JOHNSON, "[UBV]", _upper),
+    *_both_orders(_COUSINS, "[RI]", _upper),
+    *_both_orders("JOHNSON", "[RI]", lambda found: f"Johnson {found[1].upper()}"),
     *_both_orders(_INFRARED, "Ks|K_s|[ZYJHK]", _infrared),
 )  # fmt: skip
 

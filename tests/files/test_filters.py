@@ -26,7 +26,9 @@ def header(cards):
         ("Johnson B|B Johnson|JOHNSON_B|Bessell B|B_BESS|Generic/Johnson.B|B Harris k1002|B (Johnson)", "B"),
         ("Johnson V|Bessell-V|V_Johnson|johnson v|Johnson/Cousins V|W-J-V|V_Bes 530_80", "V"),
         ("Cousins R|R(Cousins)|Johnson-Cousins R|Harris R|W-C-RC|Kron-Cousins R", "R"),
-        ("Bessell I|I_BESS|Johnson I|W-C-IC", "I"),
+        ("Bessell I|I_BESS|Kron/Cousins I|Johnson-Kron-Cousins I|I Cousins|W-C-IC", "I"),
+        ("Johnson R|R_Johnson|Generic/Johnson.R|JOHNSON-R|R (Johnson)", "Johnson R"),
+        ("Johnson I|johnson i|I Johnson", "Johnson I"),
         ("SDSS g|sdss_g|g_SDSS|gSDSS|SLOAN/SDSS.g|Sloan G|g'|gp|g.MP9401|g.MP9402|decam_g|g_DECam", "g"),
         ("g DECam SDSS c0001 4720.0 1520.0|HSC-G|Subaru/HSC.g|ZTF_g|g_G0301|g.00000|g_01", "g"),
         ("g_PS1|g_SDSS 480_145|g-band", "g"),
@@ -61,7 +63,8 @@ def test_a_filter_has_one_name(texts, band):
 
 
 def test_two_filters_have_two_names():
-    texts = "Johnson U|Johnson B|Johnson V|Cousins R|Cousins I|SDSS u|SDSS g|SDSS r|SDSS i|SDSS z|PS1 y"
+    texts = "Johnson U|Johnson B|Johnson V|Johnson R|Johnson I|Cousins R|Cousins I"
+    texts += "|SDSS u|SDSS g|SDSS r|SDSS i|SDSS z|PS1 y"
     texts += "|DES Y|2MASS J|2MASS H|2MASS Ks|UKIDSS K|K'|Stromgren u|Stromgren v|Stromgren b|Stromgren y"
     texts += "|Gunn g|Gunn r|Washington C|Ha.MP9603|HaOFF.MP9604|NB0921|NB0816|F150W|F150W2|F162M|F160W"
     texts += "|F164N|NIR_Y|NIR_J|NIR_H|VIS|W1|IRAC1|zs"
@@ -154,7 +157,7 @@ def test_grisms(band, dispersed):
         ({"ESO INS FILT1 NAME": "OPEN", "ESO INS FILT2 NAME": "Ks"}, 1, ("Ks",)),
         ({"LSST BUTLER DATAID BAND": "i"}, 1, ("i",)),
         ({"INSTRUME": "IRAC", "CHNLNUM": 2}, 1, ("IRAC2",)),
-        ({"FILTERS": "SDSS g, SDSS r, Johnson R"}, 3, ("g", "r", "R")),
+        ({"FILTERS": "SDSS g, SDSS r, Johnson R"}, 3, ("g", "r", "Johnson R")),
         ({"BAND0": "HSC-G", "BAND1": "HSC-I2"}, 2, ("g", "i")),
         ({"BAND0": "HSC-I", "BAND1": "HSC-I2"}, 2, ("HSC-I", "HSC-I2")),
         ({"BANDS": "grz", "BAND0": "g", "BAND1": "r", "BAND2": "z"}, 3, ("g", "r", "z")),

@@ -228,7 +228,9 @@ UNNAMED = {
     "SDSS": ({"ORIGIN": "SDSS"}, [1, 8, 9]),
     "VIS": ({"TELESCOP": "Euclid", "INSTRUME": "VIS"}, [0, 1, 2, 3, 4, 7, 8, 12, 15, 21, 22]),
     "NISP": ({"TELESCOP": "EUCLID", "INSTRUME": "NISP"}, [0]),
-    "ZTF": ({"INSTRUME": "ZTF/MOSAIC"}, [0, 2, 3, 4, 5, 7, 8, 9, 10, 12]),
+    "ZTF": ({"INSTRUME": "ZTF/MOSAIC"}, [0, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12]),
+    "Pan-STARRS": ({"SKYCELL": "1"}, [0, 1, 2, 3, 4, 5, 6, 8, 10, 11, 13]),
+    "NICMOS": (HST | {"INSTRUME": "NICMOS"}, []),
     "DECam before 3.5": ({"INSTRUME": "DECam", "PLVER": "V3.2.1"}, [0, 1, 4, 6, 7, 8, 9]),
 }
 
