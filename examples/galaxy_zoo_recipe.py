@@ -34,7 +34,6 @@ CHANGES = {
     "blocks of 16, 32, 96": {"network": {"widths": [16, 32, 96]}},
     "residual": {"network": {"residual": True}},
     "45 epochs": {"training": {"epochs": 45}},
-    "label smoothing 0.05": {"training": {"label_smoothing": 0.05}},
     "no label smoothing": {"training": {"label_smoothing": 0.0}},
     "more zoom, shifts": {"training": {"augmentation": {"zoom": 0.2, "shift": 4}}},
     "without augmentation": {"training": {"augmentation": {"flips": False, "rotations": "none"}}},

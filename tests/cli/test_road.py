@@ -216,6 +216,26 @@ def test_explain_writes_layers_with_the_models_own_answer(model, sky, tmp_path):
     )
 
 
+def test_orientations_of_a_command_are_those_of_python(model, sky, tmp_path, capsys):
+    files = cutouts(sky)
+    single = load_model(model).with_orientations(1)
+    expected = predict(single, [load_cutout(file) for file in files]).probabilities
+    words = ["--orientations", "1", "--quiet"]
+    assert main(["classify", str(model), *files, *words, "--out", str(tmp_path / "one.ecsv")]) == 0
+    table = Table.read(tmp_path / "one.ecsv")
+    np.testing.assert_allclose(table["p_spiral"], expected[:, single.classes.index("spiral")], atol=1e-6)
+    assert main(["explain", str(model), files[0], *words, "--out", str(tmp_path / "a.fits")]) == 0
+    stack = LayerStack.read(tmp_path / "a.fits")
+    assert stack.provenance["model"] == "model (1 of 8 orientations)"
+    np.testing.assert_allclose(stack.prediction.probabilities[0], expected[0], atol=1e-6)
+    capsys.readouterr()
+    assert main(["evaluate", str(model), *words, "--out", str(tmp_path / "one")]) == 0
+    assert main(["evaluate", str(model), "--quiet", "--out", str(tmp_path / "all")]) == 0
+    tables = [Table.read(tmp_path / name / "predictions.ecsv") for name in ("one", "all")]
+    assert np.abs(tables[0]["p_spiral"] - tables[1]["p_spiral"]).max() > 1e-6
+    assert main(["classify", str(model), *files, "--orientations", "2", "--out", str(tmp_path / "x")]) == 2
+
+
 def test_explain_many_goes_to_a_folder_and_draws(model, sky, tmp_path, capsys):
     out, figure = tmp_path / "maps", tmp_path / "f.png"
     words = ["explain", str(model), *cutouts(sky), "--out", str(out), "--save", str(figure), "--quiet"]

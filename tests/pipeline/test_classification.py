@@ -8,10 +8,10 @@ import pytest
 from galcnn.catalog import Question, Votes
 from galcnn.cutout import Cutout
 from galcnn.errors import CoverageError
-from galcnn.model import TrainedModel
+from galcnn.model import NetworkSettings, TrainedModel, assemble, build_network, save_model
 from galcnn.pipeline import ClassifySettings, classify_batch
 from galcnn.pipeline.classification import Classifier, open_classifier
-from galcnn.prediction import UNANSWERED, UNFIT, UNREADABLE
+from galcnn.prediction import UNANSWERED, UNFIT, UNREADABLE, Prediction
 from galcnn.uncertainty import Uncertainty
 
 
@@ -44,6 +44,32 @@ def test_an_ensemble_is_the_mean_of_its_members(sky, blobs):
     foreign = replace(one.trained, card=replace(one.trained.card, inputs=reversed_bands))
     with pytest.raises(ValueError, match=r"models of classes .* and inputs"):
         classify_batch([one, Classifier(foreign, None, one.answering)], blobs[:2], ["a", "b"])
+
+
+def test_fewer_orientations_give_their_own_answer_without_calibration(trained, blobs, tmp_path):
+    """The answer of 8 is the mean of the logits of turned images; of 1, that of the images as they are."""
+    ids, images = [str(i) for i in range(6)], blobs[:6]
+    settings = NetworkSettings(widths=(8, 8, 16), dropout=0.1, orientations=8)
+    network = build_network((16, 16, 2), 2, settings=settings)
+    network.set_weights(trained.network.get_weights())
+    eight = save_model(
+        replace(trained, model=assemble(trained.preprocessing, network)), tmp_path / "eight"
+    ).folder
+    turned = [np.rot90(one, k, (1, 2)) for k in range(4) for one in (images, images[:, ::-1])]
+    logits = np.mean([trained.model.predict(np.ascontiguousarray(x), verbose=0) for x in turned], axis=0)
+    expected = Prediction(ids, logits, ("round", "thin")).probabilities
+    whole = classify_batch(eight, images, ids)
+    np.testing.assert_allclose(whole["p_thin"], expected[:, 1], atol=1e-5)
+    one = ClassifySettings(orientations=1)
+    single = classify_batch(eight, images, ids, settings=one)
+    plain = classify_batch(trained, images, ids)
+    np.testing.assert_allclose(single["p_thin"], plain["p_thin"], atol=1e-6)
+    assert np.abs(single["p_thin"] - whole["p_thin"]).max() > 1e-4
+    again = classify_batch(open_classifier(eight), images, ids, settings=one)  # an open one, too
+    np.testing.assert_array_equal(again["p_thin"], single["p_thin"])
+    record = shifted(open_classifier(eight))
+    assert open_classifier(record, orientations=8) is record
+    assert open_classifier(record, orientations=1).uncertainty is None  # it was measured with all
 
 
 def test_dropout_masks_are_the_galaxys_own(sky, blobs):
