@@ -265,7 +265,7 @@ def test_without_sigma_the_noise_is_that_of_the_sky(trained, cutouts):
     known = explain(trained, cutouts, explainers=[method], target=target)
     measured = explain(trained, blind, explainers=[method], target=target)
     for (a,), (b,) in zip(known, measured, strict=True):
-        assert np.corrcoef(a.attribution.ravel(), b.attribution.ravel())[0, 1] > 0.95
+        assert np.corrcoef(a.attribution.ravel(), b.attribution.ravel())[0, 1] > 0.9
 
 
 def test_occlusion_and_input_x_gradient_are_amounts_on_the_cutouts_grid(trained, cutouts):
