@@ -17,6 +17,7 @@ import numpy.typing as npt
 from astropy.io import fits
 
 from galcnn.files.headers import card_text
+from galcnn.files.plain import PlainTable
 
 
 @dataclass(frozen=True)
@@ -395,7 +396,7 @@ def table_of_flags(hdulist: Iterable[Any], mask: str) -> dict[str, int]:
     """Return the planes that a table of a file names: DQ_DEF and the like; of several, that of the mask."""
     found = {}
     for hdu in hdulist:
-        is_table = isinstance(hdu, fits.BinTableHDU | fits.TableHDU)
+        is_table = isinstance(hdu, fits.BinTableHDU | fits.TableHDU | PlainTable)
         if is_table and _OF_FLAGS.search(hdu.name.upper()) and (planes := _planes_of_table(hdu)):
             found[hdu.name.upper()] = planes
     own = {name: planes for name, planes in found.items() if mask and name.startswith(mask.upper())}

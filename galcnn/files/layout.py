@@ -30,7 +30,7 @@ from galcnn._runtime.version import __version__
 from galcnn.cutout import Cutout
 from galcnn.errors import UnreadableImageError, message, reading, wrong_type
 from galcnn.files.astrometry import celestial_wcs, lost_tables, wcs_cards
-from galcnn.files.plain import PlainTexts
+from galcnn.files.plain import PlainTable
 from galcnn.files.text import escape, text_column, to_json, unescape, unique_name, word
 from galcnn.photometry import parse_unit
 
@@ -330,5 +330,6 @@ def _meta_hdus(cutout: Cutout, layout: int) -> list[fits.BinTableHDU]:
 
 
 def _meta(table: Any) -> dict[str, Any]:
-    rows = table.texts() if isinstance(table, PlainTexts) else table.data
+    own = isinstance(table, PlainTable) and table.holds_texts
+    rows = table.texts() if own else table.data
     return {unescape(key): json.loads(value) for key, value in rows}

@@ -37,12 +37,7 @@ _TEXT = re.compile(r"\d*A")
 #: Cards by which the stored numbers are not those of the image.
 _SCALED = ("BSCALE", "BZERO", "BLANK")
 _SIMPLE = b"SIMPLE  =                    T"
-_ASTROPY = {
-    "SIMPLE": fits.PrimaryHDU,
-    "IMAGE": fits.ImageHDU,
-    "BINTABLE": fits.BinTableHDU,
-    "TABLE": fits.TableHDU,
-}
+_ASTROPY = {"SIMPLE": fits.PrimaryHDU, "IMAGE": fits.ImageHDU}
 
 
 class NotPlain(UnreadableImageError):
@@ -180,21 +175,32 @@ class PlainImage:
         )  # others are copied when their bytes are swapped
 
 
-class PlainTexts:
-    """A table of galcnn whose columns are texts."""
+class PlainTable:
+    """A table HDU: its header and texts are read here, all else by astropy when it is asked for."""
 
     is_image = False
-    kind = "BinTableHDU"
+    shape = ()
 
     def __init__(self, unit: Unit, cards: Cards, content: bytes) -> None:
         self.header, self.name = cards, str(cards.get("EXTNAME", ""))
+        self.kind = "BinTableHDU" if unit.text("XTENSION") == "BINTABLE" else "TableHDU"
         self._content, self._unit = content, unit
 
-    @classmethod
-    def fits(cls, cards: Cards) -> bool:
-        """Return True for a table that is read here."""
-        columns = [cards.get(f"TFORM{i + 1}") for i in range(cards["TFIELDS"])]
-        return "GALCNN" in cards and all(_TEXT.fullmatch(str(one)) for one in columns) and not cards["PCOUNT"]
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self._whole, name)
+
+    @functools.cached_property
+    def _whole(self) -> Any:
+        return getattr(fits, self.kind).fromstring(self._content[self._unit.start : self._unit.end])
+
+    @property
+    def holds_texts(self) -> bool:
+        """True if all columns are texts, see `texts`."""
+        columns = [self.header.get(f"TFORM{i + 1}") for i in range(self.header["TFIELDS"])]
+        plain = self.kind == "BinTableHDU" and not self.header["PCOUNT"]
+        return plain and all(_TEXT.fullmatch(str(one)) for one in columns)
 
     def texts(self) -> list[tuple[str, ...]]:
         """Return the texts of each row, without the spaces and null bytes at their ends."""
@@ -209,7 +215,7 @@ class PlainTexts:
 
 
 def plain_hdus(content: bytes, units: Sequence[Unit]) -> list[Any] | None:
-    """Return the HDUs of a file, those of scaled images and tables by astropy; None if it is not plain."""
+    """Return the HDUs of a file, those of scaled images by astropy; None if it is not plain."""
     hdus: list[Any] = []
     for unit in units:
         cards = Cards.of(unit.header)
@@ -223,8 +229,8 @@ def plain_hdus(content: bytes, units: Sequence[Unit]) -> list[Any] | None:
             stored = not any(key in cards for key in _SCALED) and cards["BITPIX"] in _DTYPES
             if kind in ("", "IMAGE") and stored:
                 hdus.append(PlainImage(unit, cards, content))
-            elif kind == "BINTABLE" and PlainTexts.fits(cards):
-                hdus.append(PlainTexts(unit, cards, content))
+            elif kind in ("BINTABLE", "TABLE"):
+                hdus.append(PlainTable(unit, cards, content))
             elif (hdu_class := _ASTROPY.get(kind if unit.number else "SIMPLE")) is not None:
                 hdus.append(hdu_class.fromstring(content[unit.start : unit.end]))
             else:
