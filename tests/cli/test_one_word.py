@@ -1,6 +1,7 @@
 """An option means the same in every command; a command has all options of its input and output."""
 
 from importlib import import_module
+from keyword import iskeyword
 
 import click
 import pytest
@@ -10,7 +11,8 @@ from galcnn.cli.main import COMMANDS
 
 def subcommands():
     for name in COMMANDS:
-        command = import_module(f"galcnn.cli.{name.replace('-', '_')}").command
+        module = f"{name}_" if iskeyword(name) else name.replace("-", "_")
+        command = import_module(f"galcnn.cli.{module}").command
         if isinstance(command, click.Group):
             yield from ((f"{name} {inner}", one) for inner, one in command.commands.items())
         else:
@@ -51,7 +53,7 @@ FORBIDDEN = {
         "--noise-as-mode",
         "--layers",
     ),
-    *("-o", "--siblings", "--id-column", "--ebv", "--json", "--noise", "--from", "--class-column"),
+    *("-o", "--siblings", "--id-column", "--ebv", "--json", "--noise", "--class-column"),
 }
 #: Metavars of options that mean the same wherever they are.
 SAME = {
