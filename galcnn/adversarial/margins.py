@@ -13,7 +13,7 @@ import tensorflow as tf
 from scipy.special import logsumexp
 
 from galcnn.errors import message
-from galcnn.model import Target
+from galcnn.model import Target, looked_at
 from galcnn.model.forward import compiled, run_in_batches
 from galcnn.model.gradients import logits_of, score_gradient, target_weights
 
@@ -89,9 +89,16 @@ class Attack(Protocol):
         ...
 
 
-def pixel_scale(images: Floats, context: Context | None, unit: Unit) -> Floats:
-    """Return the unit of change of each pixel, 0 if masked; shape (n, 1, 1, 1) if all are equal."""
+def pixel_scale(network: keras.Model, images: Floats, context: Context | None, unit: Unit) -> Floats:
+    """Return the unit of change of each pixel; shape (n, 1, 1, 1) if all are equal.
+
+    It is 0 for masked pixels, and for those outside of the network's field, which no attack changes.
+    """
     mask = None if context is None else context.mask
+    seen = looked_at(network, images.shape[1:3])
+    if not seen.all():
+        outside = np.broadcast_to(~seen[..., np.newaxis], images.shape)
+        mask = outside if mask is None else mask | outside
     if unit == "image":
         if mask is None or not mask.any():
             return np.ones((len(images), 1, 1, 1), dtype=images.dtype)
@@ -153,7 +160,7 @@ def check_within(images: Floats, box: tuple[float, float]) -> None:
 def wanted_weights(network: keras.Model, target: Target | Sequence[Target], images: Floats) -> Floats:
     """Return the weights of targets, shape (n, n_classes); targets with equal weights are refused."""
     weights = target_weights(network, target, images)
-    if np.any(weights.min(axis=1) == weights.max(axis=1)):
+    if weights.shape[1] > 1 and np.any(weights.min(axis=1) == weights.max(axis=1)):
         raise ValueError(
             message(
                 "a target that is larger for some class than for another",
@@ -196,7 +203,7 @@ def task_of(
     images = images.astype(weights.dtype, copy=False)
     box = as_box(attack.lower, attack.upper)
     check_within(images, box)
-    scale = np.broadcast_to(pixel_scale(images, context, attack.unit), images.shape)
+    scale = np.broadcast_to(pixel_scale(network, images, context, attack.unit), images.shape)
     return AttackTask(images, weights, scale, box)
 
 
@@ -206,7 +213,8 @@ def margins(logits: Floats, weights: Floats) -> npt.NDArray[np.float64]:
     Parameters
     ----------
     logits, weights : numpy.ndarray
-        Logits, and weights of the targets, shape (n, n_classes).
+        Logits, and weights of the targets, shape (n, n_classes). A single logit is that of a class
+        against 0 for all else, as in front of a sigmoid; a negative weight wants it below 0.
 
     Returns
     -------
@@ -218,6 +226,7 @@ def margins(logits: Floats, weights: Floats) -> npt.NDArray[np.float64]:
     >>> margins(np.array([[1.0, 3.0, 2.5]]), np.array([[1.0, 0.0, 0.0]])).tolist()
     [-2.0]
     """
+    logits, weights = _paired(logits, weights, np.pad)
     wanted, unwanted = _sides(weights)
     return np.asarray(
         np.where(wanted, logits, -np.inf).max(axis=1) - np.where(unwanted, logits, -np.inf).max(axis=1),
@@ -227,6 +236,7 @@ def margins(logits: Floats, weights: Floats) -> npt.NDArray[np.float64]:
 
 def log_odds(logits: Floats, weights: Floats) -> npt.NDArray[np.float64]:
     """Return the logarithm of the ratio of wanted to unwanted probability."""
+    logits, weights = _paired(logits, weights, np.pad)
     wanted, unwanted = _sides(weights)
     with np.errstate(divide="ignore"):
         return np.asarray(
@@ -237,16 +247,18 @@ def log_odds(logits: Floats, weights: Floats) -> npt.NDArray[np.float64]:
 
 def margin_in_graph(logits: Any, weights: Any) -> Any:
     """Compute `margins` in a TensorFlow graph."""
-    wanted, unwanted = sides_in_graph(weights)
+    logits, wanted, unwanted = sides_in_graph(logits, weights)
     nothing = tf.constant(-np.inf, logits.dtype)
     return tf.reduce_max(tf.where(wanted, logits, nothing), axis=1) - tf.reduce_max(
         tf.where(unwanted, logits, nothing), axis=1
     )
 
 
-def sides_in_graph(weights: Any) -> tuple[Any, Any]:
-    """Return masks of the wanted and of the unwanted classes; others are in neither."""
+def sides_in_graph(logits: Any, weights: Any) -> tuple[Any, Any, Any]:
+    """Return logits, and masks of the wanted and of the unwanted classes; others are in neither."""
+    logits, weights = _paired(logits, weights, tf.pad)
     return (
+        logits,
         weights >= tf.reduce_max(weights, axis=1, keepdims=True),
         weights <= tf.reduce_min(weights, axis=1, keepdims=True),
     )
@@ -265,6 +277,14 @@ def margin_gradient(network: keras.Model, images: Floats, weights: Floats) -> tu
     """Return the gradient of the margin with respect to the pixels, and the logits."""
     gradient, _, logits = score_gradient(network, "margin gradient", margin_in_graph, images, weights)
     return gradient, logits
+
+
+def _paired(logits: Any, weights: Any, pad: Callable[..., Any]) -> tuple[Any, Any]:
+    """Complete one logit, the log-odds of a class, to two: 0 for the other class, then its own."""
+    if weights.shape[1] != 1:
+        return logits, weights
+    first = ((0, 0), (1, 0))
+    return pad(logits, first), pad(weights, first)
 
 
 def _sides(weights: Floats) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 from scipy.optimize import minimize
+from threadpoolctl import threadpool_limits
 
 from galcnn.adversarial.margins import (
     UNITS,
@@ -84,7 +85,7 @@ class SmallestEpsilon:
         images = images.astype(weights.dtype, copy=False)
         slope, logits = margin_gradient(network, images, weights)
         first = margins(logits, weights)
-        scaled = np.abs(slope * pixel_scale(images, context, self.pgd.unit)).astype(np.float64)
+        scaled = np.abs(slope * pixel_scale(network, images, context, self.pgd.unit)).astype(np.float64)
         if self.pgd.norm == "linf":
             steepness = scaled.sum(axis=(1, 2, 3))
         else:
@@ -135,7 +136,8 @@ def selected(context: Context | None, rows: npt.NDArray[np.int_]) -> Context | N
 _STRIDE, _STRIDES = 8.0, 8
 
 
-_ALONG_RAY = 20
+#: Maximum number of evaluations along a ray, and relative tolerance of the length.
+_ALONG_RAY, _RAY_TOLERANCE = 20, 1e-5
 
 
 @dataclass(frozen=True)
@@ -194,7 +196,9 @@ class MinimalPerturbation:
         """Return the images, searched one after the other; those without success are unchanged."""
         task = task_of(self, network, images, target, context)
         run = compiled(network, "wanted loss", _build, (task.images, task.weights))
-        made = np.stack([_Search(run, task, row, self).nearest() for row in range(len(images))])
+        # The threads of BLAS would wait for each other on vectors of this length, and use up both cores.
+        with threadpool_limits(limits=1, user_api="blas"):
+            made = np.stack([_Search(run, task, row, self).nearest() for row in range(len(images))])
         moved = margins(outputs(network, made), task.weights) > 0
         return np.asarray(np.where(moved[:, np.newaxis, np.newaxis, np.newaxis], made, task.images))
 
@@ -218,7 +222,7 @@ class _Search:
         _, slope, first = self.evaluate(zero)
         if first > 0:
             return self.image
-        self.enough = ENOUGH * abs(first)
+        self.first, self.enough = first, ENOUGH * abs(first)
         best, price = None, float(slope @ slope) / max(4 * abs(first), 1e-30)
         low, high, u = 0.0, np.inf, zero
         # With a large weight the perturbation is too small to succeed, with a small one larger than needed.
@@ -248,13 +252,23 @@ class _Search:
         return solution
 
     def shortened(self, u: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return the shortest success between zero and a successful u: regula falsi (Illinois)."""
         inside, outside = 0.0, 1.0
+        below, above = self.first - self.enough, self.evaluate(u)[2] - self.enough
+        won = None
         for _ in range(_ALONG_RAY):
-            middle = (inside + outside) / 2
-            if self.evaluate(middle * u)[2] > self.enough:
-                outside = middle
+            if outside - inside <= _RAY_TOLERANCE * outside:
+                break
+            middle = (inside * above - outside * below) / (above - below)
+            # At least a tolerance inside the bracket, so that both of its ends move.
+            room = min(_RAY_TOLERANCE * outside / 2, (outside - inside) / 4)
+            middle = min(max(middle, inside + room), outside - room)
+            excess = self.evaluate(middle * u)[2] - self.enough
+            if excess > 0:
+                outside, above, below = middle, excess, below / 2 if won is True else below
             else:
-                inside = middle
+                inside, below, above = middle, excess, above / 2 if won is False else above
+            won = excess > 0
         return outside * u
 
     def changed(self, u: npt.NDArray[np.float64]) -> Floats:
@@ -272,11 +286,12 @@ class _Search:
 def _build(network_of: Callable[[], keras.Model]) -> Callable[..., Any]:
     def run(images: Any, weights: Any) -> tuple[Any, Any, Any]:
         logits = logits_of(network_of(), images)
-        wanted, unwanted = sides_in_graph(weights)
+        margin = margin_in_graph(logits, weights)
+        logits, wanted, unwanted = sides_in_graph(logits, weights)
         nothing = tf.constant(-np.inf, logits.dtype)
         loss = tf.reduce_logsumexp(
             tf.where(wanted | unwanted, logits, nothing), axis=1
         ) - tf.reduce_logsumexp(tf.where(wanted, logits, nothing), axis=1)
-        return loss, gradient_of(loss, images), margin_in_graph(logits, weights)
+        return loss, gradient_of(loss, images), margin
 
     return run

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -33,6 +33,21 @@ from galcnn.model.gradients import gradient_of, logits_of
 _BISECTIONS = 40
 
 
+def _crossing(positive: Callable[[Any], Any], left: Any, right: Any) -> Any:
+    """Bisect the number at which a decreasing function is no longer positive, for each image and band."""
+
+    def halve(i: Any, left: Any, right: Any) -> tuple[Any, Any, Any]:
+        middle = (left + right) / 2
+        above = positive(middle)
+        return i + 1, tf.where(above, middle, left), tf.where(above, right, middle)
+
+    _, left, right = tf.while_loop(lambda i, *_: i < _BISECTIONS, halve, (tf.constant(0), left, right))
+    return (left + right) / 2
+
+
+_ACROSS: dict[str, Any] = {"axis": (1, 2), "keepdims": True}
+
+
 def conserved(v: Any, normal: Any, low: Any, high: Any) -> Any:
     """Project v onto the plane sum(q v) = 0 of each image and band, within bounds of pixel values.
 
@@ -40,28 +55,43 @@ def conserved(v: Any, normal: Any, low: Any, high: Any) -> Any:
     bisection.
     """
     q = tf.broadcast_to(normal, tf.shape(v))
-    across = {"axis": (1, 2), "keepdims": True}
     if low is None or high is None:
-        return v - tf.math.divide_no_nan(tf.reduce_sum(q * v, **across), tf.reduce_sum(q * q, **across)) * q
+        return v - tf.math.divide_no_nan(tf.reduce_sum(q * v, **_ACROSS), tf.reduce_sum(q * q, **_ACROSS)) * q
 
     def moved(shift: Any) -> Any:
         return tf.clip_by_value(v - shift * q, low, high)
 
     ratio = tf.math.divide_no_nan(v, q)
-    left, right = tf.reduce_min(ratio, **across), tf.reduce_max(ratio, **across)
-
-    def halve(i: Any, left: Any, right: Any) -> tuple[Any, Any, Any]:
-        middle = (left + right) / 2
-        above = tf.reduce_sum(q * moved(middle), **across) > 0
-        return i + 1, tf.where(above, middle, left), tf.where(above, right, middle)
-
-    loop = (tf.constant(0), left, right)
-    _, left, right = tf.while_loop(lambda i, *_: i < _BISECTIONS, halve, loop)
-    found = moved((left + right) / 2)
+    found = moved(
+        _crossing(
+            lambda shift: tf.reduce_sum(q * moved(shift), **_ACROSS) > 0,
+            tf.reduce_min(ratio, **_ACROSS),
+            tf.reduce_max(ratio, **_ACROSS),
+        )
+    )
     # The remaining rounding error is distributed over pixels that are not at a bound.
     free = q * tf.cast((found > low) & (found < high), q.dtype)
-    rest = tf.reduce_sum(q * found, **across)
-    return found - tf.math.divide_no_nan(rest, tf.reduce_sum(free * free, **across)) * free
+    rest = tf.reduce_sum(q * found, **_ACROSS)
+    return found - tf.math.divide_no_nan(rest, tf.reduce_sum(free * free, **_ACROSS)) * free
+
+
+def along_plane(gradient: Any, normal: Any, low: Any, high: Any) -> Any:
+    """Subtract from a gradient g the multiple of q that leaves the best direction with sum(q v) = 0.
+
+    Without bounds this is the projection of g. Within bounds, the best v of a linear function is at the
+    upper bound where g - level q > 0 and at the lower one elsewhere; the level is the median of g / q,
+    weighted with q times the distance of the bounds.
+    """
+    q = tf.broadcast_to(normal, tf.shape(gradient))
+    if low is None or high is None:
+        return conserved(gradient, normal, None, None)
+    ratio = tf.math.divide_no_nan(gradient, q)
+    level = _crossing(
+        lambda level: tf.reduce_sum(q * tf.where(gradient > level * q, high, low), **_ACROSS) > 0,
+        tf.reduce_min(ratio, **_ACROSS),
+        tf.reduce_max(ratio, **_ACROSS),
+    )
+    return tf.where(tf.equal(q, 0), gradient, gradient - level * q)
 
 
 #: Norm of a perturbation: largest change of a pixel, or square root of the sum of squares.
@@ -71,60 +101,111 @@ Norm = Literal["linf", "l2"]
 NORMS: tuple[Norm, ...] = ("linf", "l2")
 
 
-def _builder(
-    norm: Norm, conserve: bool, box: tuple[float, float], extras: tuple[str, ...], once: bool
-) -> Callable[[Callable[[], keras.Model]], Callable[..., Any]]:
-    boxed = bool(np.isfinite(box).any())
+@dataclass(frozen=True)
+class _Kind:
+    """What decides the graphs of PGD, beside the shapes: limits, and the names of optional arrays."""
 
+    norm: Norm
+    conserve: bool
+    box: tuple[float, float]
+    extras: tuple[str, ...]
+
+
+class _Path:
+    """Parts of the graphs of PGD: the image at a point v of the unit ball, its margin, and the next point."""
+
+    def __init__(
+        self,
+        kind: _Kind,
+        network_of: Callable[[], keras.Model],
+        images: Any,
+        weights: Any,
+        scale: Any,
+        *extras: Any,
+    ) -> None:
+        self.kind, self.network_of = kind, network_of
+        self.images, self.weights, self.scale = images, weights, scale
+        self.given = dict(zip(kind.extras, extras, strict=True))
+        self.psf = self.given.get("psf")
+        self.boxed = bool(np.isfinite(kind.box).any())
+        self.project, self.along = _projection(
+            images,
+            scale,
+            self.light,
+            norm=kind.norm,
+            conserve=kind.conserve,
+            box=kind.box,
+            blurred=self.psf is not None,
+        )
+
+    def light(self, v: Any) -> Any:
+        seen = self.scale * v
+        return seen if self.psf is None else _convolved(seen, self.psf) * tf.cast(self.scale > 0, seen.dtype)
+
+    def image(self, v: Any) -> Any:
+        changed = self.images + self.light(v)
+        return tf.clip_by_value(changed, *self.kind.box) if self.boxed and self.psf is not None else changed
+
+    def start(self) -> Any:
+        if "start" not in self.given:
+            return tf.zeros_like(self.images)
+        return self.project(self.given["start"] * tf.cast(self.scale > 0, self.images.dtype))
+
+    def margin(self, seen: Any) -> Any:
+        return margin_in_graph(logits_of(self.network_of(), seen), self.weights)
+
+    def step(self, v: Any, pace: Any) -> tuple[Any, Any]:
+        """Return the next point, and the margin at this one."""
+        seen = self.image(v)
+        margin = self.margin(seen)
+        gradient = gradient_of(margin, seen)
+        if self.kind.norm == "l2" or self.kind.conserve or self.psf is not None:
+            (gradient,) = tf.gradients(seen, v, gradient)  # otherwise only signs are used, which are equal
+        gradient = self.along(gradient)
+        if self.kind.norm == "linf":
+            return self.project(v + pace * tf.sign(gradient)), margin
+        return self.project(v + pace * tf.math.divide_no_nan(gradient, _length(gradient))), margin
+
+    def end(self, v: Any) -> Any:
+        changed = self.image(v)
+        return tf.clip_by_value(changed, *self.kind.box) if self.boxed else changed
+
+
+def _single(kind: _Kind) -> Callable[[Callable[[], keras.Model]], Callable[..., Any]]:
     def build(network_of: Callable[[], keras.Model]) -> Callable[..., Any]:
-        def run(count: Any, length: Any, images: Any, weights: Any, scale: Any, *rest: Any) -> Any:
-            given = dict(zip(extras, rest, strict=True))
-            psf = given.get("psf")
-            pace = length[0]  # a number: one axis of unknown length hides a last axis of 1, a single band
+        def run(pace: Any, *parts: Any) -> Any:
+            path = _Path(kind, network_of, *parts)
+            return path.end(path.step(path.start(), pace[0])[0])
 
-            def light(v: Any) -> Any:
-                seen = scale * v
-                return seen if psf is None else _convolved(seen, psf) * tf.cast(scale > 0, seen.dtype)
+        return run
 
-            def image(v: Any) -> Any:
-                changed = images + light(v)
-                return tf.clip_by_value(changed, *box) if boxed and psf is not None else changed
+    return build
 
-            project = _projection(
-                images, scale, light, norm=norm, conserve=conserve, box=box, blurred=psf is not None
-            )
 
-            def slope(v: Any) -> tuple[Any, Any]:
-                seen = image(v)
-                margin = margin_in_graph(logits_of(network_of(), seen), weights)
-                gradient = gradient_of(margin, seen)
-                if norm == "l2" or psf is not None:  # otherwise only signs are used, which are equal
-                    (gradient,) = tf.gradients(seen, v, gradient)
-                return gradient, margin
+def _start(kind: _Kind) -> Callable[[Callable[[], keras.Model]], Callable[..., Any]]:
+    def build(network_of: Callable[[], keras.Model]) -> Callable[..., Any]:
+        return lambda *parts: _Path(kind, network_of, *parts).start()
 
-            def stepped(v: Any, gradient: Any) -> Any:
-                if norm == "linf":
-                    return project(v + pace * tf.sign(gradient))
-                return project(v + pace * tf.math.divide_no_nan(gradient, _length(gradient)))
+    return build
 
-            def body(i: Any, v: Any, best: Any, most: Any) -> tuple[Any, ...]:
-                gradient, margin = slope(v)
-                best, most = _better(v, margin, best, most)
-                return i + 1, stepped(v, gradient), best, most
 
-            v = tf.zeros_like(images)
-            if "start" in given:
-                v = project(given["start"] * tf.cast(scale > 0, images.dtype))
-            if once:
-                v = stepped(v, slope(v)[0])
-            else:
-                most = tf.fill(tf.shape(images)[:1], tf.constant(-np.inf, images.dtype))
-                loop = (tf.constant(0), v, v, most)
-                _, v, best, most = tf.while_loop(lambda i, *_: i < count[0], body, loop)
-                margin = margin_in_graph(logits_of(network_of(), image(v)), weights)
-                v, _ = _better(v, margin, best, most)
-            changed = image(v)
-            return tf.clip_by_value(changed, *box) if boxed else changed
+def _step(kind: _Kind) -> Callable[[Callable[[], keras.Model]], Callable[..., Any]]:
+    def build(network_of: Callable[[], keras.Model]) -> Callable[..., Any]:
+        def run(pace: Any, v: Any, best: Any, most: Any, *parts: Any) -> tuple[Any, Any, Any]:
+            # `pace` holds one number: an axis of unknown length would hide a last axis of 1, a single band.
+            after, margin = _Path(kind, network_of, *parts).step(v, pace[0])
+            return after, *_better(v, margin, best, most)
+
+        return run
+
+    return build
+
+
+def _end(kind: _Kind) -> Callable[[Callable[[], keras.Model]], Callable[..., Any]]:
+    def build(network_of: Callable[[], keras.Model]) -> Callable[..., Any]:
+        def run(v: Any, best: Any, most: Any, *parts: Any) -> Any:
+            path = _Path(kind, network_of, *parts)
+            return path.end(_better(v, path.margin(path.image(v)), best, most)[0])
 
         return run
 
@@ -140,8 +221,10 @@ def _projection(
     conserve: bool,
     box: tuple[float, float],
     blurred: bool,
-) -> Callable[[Any], Any]:
+) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
     """Return the projection of v: into the pixel bounds, to zero total flux, then scaled into the ball.
+
+    The second function is that of gradients, onto the directions that keep the total flux.
 
     All constraints are convex and satisfied by v = 0, so scaling down does not violate any.
     """
@@ -165,7 +248,7 @@ def _projection(
         shares = tf.math.divide_no_nan(light(v), scale) if blurred else v * tf.cast(scale > 0, v.dtype)
         return v / tf.maximum(size(shares), 1)
 
-    return project
+    return project, (lambda gradient: along_plane(gradient, normal, low, high)) if conserve else lambda g: g
 
 
 def _length(values: Any) -> Any:
@@ -306,26 +389,44 @@ def perturbed(
     box = as_box(attack.lower, attack.upper)
     images = images.astype(weights.dtype, copy=False)
     check_within(images, box)
-    scale = pixel_scale(images, context, attack.unit) * epsilons.reshape(-1, 1, 1, 1).astype(images.dtype)
+    scale = pixel_scale(network, images, context, attack.unit)
+    scale = scale * epsilons.reshape(-1, 1, 1, 1).astype(images.dtype)
     extras: dict[str, Floats] = {}
     if attack.light == "psf":
         extras["psf"] = psf_stack(context, len(images)).astype(images.dtype, copy=False)
     if attack.start == "random":
-        extras["start"] = _start(attack, images, context)
-    count = np.array([attack.steps], dtype=np.int32)
-    length = np.array([min(2.5 / attack.steps, 1.0)], dtype=images.dtype)
-    kind = (attack.norm, attack.flux == "conserved", box, tuple(extras), attack.steps == 1)
+        extras["start"] = _random_points(attack, images, context)
+    pace = np.array([min(2.5 / attack.steps, 1.0)], dtype=images.dtype)
+    kind = _Kind(attack.norm, attack.flux == "conserved", box, tuple(extras))
     parts = (images, weights, scale, *extras.values())
-    run = compiled(network, ("pgd", *kind), _builder(*kind), (count, length, *parts))
-    return np.concatenate(
-        [
-            run(count, length, *(part[piece] for part in parts)).numpy()
-            for piece in batches(len(images), images_per_batch(images.shape[1:]))
-        ]
-    )
+    if attack.steps == 1:
+        run = compiled(network, ("pgd", kind), _single(kind), (pace, *parts))
+        return np.concatenate(
+            [run(pace, *(part[piece] for part in parts)).numpy() for piece in _pieces(images)]
+        )
+    # The steps are not a loop of the graph: in one, TensorFlow separates oneDNN's max-pooling from its
+    # gradient, which then takes twenty times as long.
+    most = np.full(len(images), -np.inf, dtype=images.dtype)
+    point = (images, images, most)
+    start = compiled(network, ("pgd start", kind), _start(kind), parts)
+    step = compiled(network, ("pgd step", kind), _step(kind), (pace, *point, *parts))
+    end = compiled(network, ("pgd end", kind), _end(kind), (*point, *parts))
+    made = []
+    for piece in _pieces(images):
+        own = [tf.constant(part[piece]) for part in parts]
+        v = start(*own)
+        state = (v, v, tf.constant(most[piece]))
+        for _ in range(attack.steps):
+            state = step(tf.constant(pace), *state, *own)
+        made.append(end(*state, *own).numpy())
+    return np.concatenate(made)
 
 
-def _start(attack: PGD, images: Floats, context: Context | None) -> Floats:
+def _pieces(images: Floats) -> Iterator[slice]:
+    return batches(len(images), images_per_batch(images.shape[1:]))
+
+
+def _random_points(attack: PGD, images: Floats, context: Context | None) -> Floats:
     """Draw a uniform point of the unit ball for each image, keyed by its id."""
     points = np.empty_like(images)
     for point, name in zip(points, ids_of(images, context or Context()), strict=True):

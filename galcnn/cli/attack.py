@@ -165,9 +165,12 @@ def _files(
     options.tell_left_out(table.meta["left_out"])
     for line in summary(table):
         click.echo(line)
-    click.echo(f"wrote {out}/attacks.ecsv and {len(set(table['id']))} files")
+    click.echo(f"wrote {out}/attacks.ecsv and {len(set(table['file']))} files")
     if save:
-        made = {str(row["id"]): Path(out, row["file"]) for row in table}
+        ids: dict[str, str] = {}  # of the first row of each file, which is what the figure shows
+        for row in table:
+            ids.setdefault(str(row["file"]), str(row["id"]))
+        made = {name: Path(out, file) for file, name in ids.items()}
         options.save_syntheses(made, save, classes=trained.classes)
 
 

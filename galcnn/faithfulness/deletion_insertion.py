@@ -26,7 +26,6 @@ from galcnn.faithfulness.parameter_randomisation import folded
 from galcnn.faithfulness.sample import Sample, drawn, maps_of
 from galcnn.model import looked_at
 from galcnn.model.gradients import target_scores
-from galcnn.model.graph import is_functional
 
 Imputation = Literal["sky", "blurred"]
 
@@ -189,7 +188,7 @@ def order_of(maps: npt.NDArray[np.floating[Any]], kind: Kind) -> _Order:
 def in_field(network: keras.Model, sample: Sample, order: _Order) -> _Order:
     """Leave out pixels outside the field of view of a functional network; keep all for other networks."""
     shape = sample.images.shape[1:3]
-    seen = looked_at(network, shape) if is_functional(network) else np.ones(shape, dtype=bool)
+    seen = looked_at(network, shape)
     return order[seen.ravel()[order]].reshape(len(order), -1)
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from galcnn.errors import message
 from galcnn.model.cells import CellGrid
-from galcnn.model.graph import NetworkLayer, network_layers, producer
+from galcnn.model.graph import NetworkLayer, is_functional, network_layers, producer
 from galcnn.model.orientations import OrientationMean, Orientations
 
 _WINDOWED = (
@@ -126,7 +126,7 @@ def looked_at(
     Parameters
     ----------
     network : keras.Model
-        Functional or sequential model.
+        Any model; of one that is neither functional nor sequential, all pixels are taken as seen.
     shape : tuple of int
         Image shape in pixels, (ny, nx).
     layer : galcnn.model.graph.NetworkLayer, optional
@@ -144,8 +144,10 @@ def looked_at(
     >>> bool(looked_at(build_network((16, 16, 3), 2, settings=settings), (16, 16)).mean() == 0.25)
     True
     """
-    layer = layer or list(network_layers(network).values())[-1]
     seen = np.ones(shape, dtype=bool)
+    if not is_functional(network):
+        return seen
+    layer = layer or list(network_layers(network).values())[-1]
     for step in network_layers(network).values():
         around = step.calls[:-1]
         if isinstance(step.layer, keras.layers.Cropping2D) and around == layer.calls[: len(around)]:

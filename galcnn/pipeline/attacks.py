@@ -108,7 +108,8 @@ def attack_files(
     Returns
     -------
     astropy.table.Table
-        One row per galaxy and attack: predicted class before and after, `success` (from an independent
+        One row per galaxy and attack, with the id of the galaxy, or ``sky of <id>`` for a blank sky with the
+        level and noise of its image: predicted class before and after, `success` (from an independent
         prediction of the changed image), and the measures of `galcnn.adversarial.visibility`. ``meta`` has
         `left_out`: ids of the images that cannot be used, with the reason.
 
@@ -149,6 +150,11 @@ def attack_files(
     return table
 
 
+def _sky_of(name: str) -> str:
+    """Return the id of the blank sky that is made with level and noise of an image, and is not its galaxy."""
+    return f"sky of {name}"
+
+
 class _Run:
     """One run over the files; universal perturbations are fitted when first needed."""
 
@@ -170,6 +176,7 @@ class _Run:
         self.stems = file_stems(files.paths)
         self.attacks: tuple[Attack, ...] | None = None
         self.left_out: dict[str, str] = {}
+        self.from_sky = {attack.name for attack in settings.attacks if attack.from_sky}
         universal = any(isinstance(attack, UniversalPerturbation) for attack in settings.attacks)
         # Drawn by id, because the order of a catalog may follow the classes.
         drawn = sorted(files.paths, key=lambda name: seeding.uniform(0, "universal", name))
@@ -198,7 +205,7 @@ class _Run:
         seen, classes = asdict(visibility(made)), self.trained.classes
         magnitudes = dict(zip(made.bands, seen.pop("magnitudes"), strict=True))
         return {
-            "id": name,
+            "id": _sky_of(name) if made.method in self.from_sky else name,
             "file": self._path(name).name,
             "attack": made.method,
             "settings": json.dumps(dict(made.settings)),
