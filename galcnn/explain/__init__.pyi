@@ -9,12 +9,17 @@ from .explanation import FromBaseline as FromBaseline
 from .explanation import Target as Target
 from .methods.cam import CAM as CAM
 from .methods.gradcam import GradCAM as GradCAM
+from .methods.gradcam import HiResCAM as HiResCAM
+from .methods.gradcam import LayerCAM as LayerCAM
 from .methods.input_x_gradient import InputXGradient as InputXGradient
 from .methods.integrated_gradients import IntegratedGradients as IntegratedGradients
+from .methods.lrp import LRP as LRP
 from .methods.occlusion import Occlusion as Occlusion
 from .methods.rectifiers import Deconvnet as Deconvnet
 from .methods.rectifiers import GuidedBackprop as GuidedBackprop
+from .methods.rise import RISE as RISE
 from .methods.saliency import Saliency as Saliency
+from .methods.scorecam import ScoreCAM as ScoreCAM
 from .methods.smoothgrad import SmoothGrad as SmoothGrad
 from .network.activations import activations as activations
 from .network.activations import backward_pass as backward_pass
@@ -49,10 +54,15 @@ __all__ = [
     "FilterImages",
     "GradCAM",
     "GuidedBackprop",
+    "HiResCAM",
     "InputXGradient",
     "IntegratedGradients",
+    "LRP",
+    "LayerCAM",
     "Occlusion",
+    "RISE",
     "Saliency",
+    "ScoreCAM",
     "SmoothGrad",
     "Synthesis",
     "Target",

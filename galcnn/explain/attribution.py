@@ -32,7 +32,7 @@ from galcnn.files.conversion import as_cutouts
 from galcnn.model import Target, TrainedModel, images_from, planes_from, prepare
 from galcnn.model.bundle import AnyModel, as_trained
 from galcnn.model.forward import check_images, outputs, working_dtype
-from galcnn.model.gradients import target_scores
+from galcnn.model.gradients import number_of_classes, target_scores
 from galcnn.model.graph import is_functional, network_layer
 from galcnn.model.inputs import FILL, channels_last, cutouts_like
 from galcnn.model.logits import ending_in_logits
@@ -185,7 +185,8 @@ def explain(
         CAM of a head that is not global average pooling and Dense, is left out with a warning.
     target : str, int or Target, or sequence of them, optional
         One target for all images, or one per image: class name, margin (``spiral-elliptical``), class
-        number or `Target`; by default the predicted class of each against the runner-up.
+        number, array or tensor (class numbers, or one weight for each class) or `Target`; by default
+        the predicted class of each against the runner-up.
     wrt : {"stretched", "flux", "sigma"}, optional
         See `explain_cutouts`. Of a plain model always ``"stretched"``: what the network sees.
     ids : sequence of str, optional
@@ -387,7 +388,7 @@ class _Plain(Prepared):
             check_images(model, array)
         ending = ending_in_logits(model, array.shape[1:], binary=classes is not None and len(classes) == 2)
         plain = ending.model
-        n_classes = int(plain(array[:1], training=False).shape[-1])
+        n_classes = number_of_classes(plain, array.shape[1:])
         names = tuple(str(name) for name in (range(n_classes) if classes is None else classes))
         if len(names) != n_classes:
             raise ValueError(message(f"names of {n_classes} classes, one per output", "", classes=names))

@@ -58,25 +58,28 @@ class _Recorder:
         self.seen: dict[str, Any] = {}
 
     def run(self, model: keras.Model, inputs: Any, prefix: str) -> Any:
-        graph = functional(model)
+        def call(operation: Any, *args: Any, **kwargs: Any) -> Any:
+            name = unused(f"{prefix}{operation.name}", self.seen)
+            if is_functional(operation):
+                output = self.run(operation, args[0], f"{name}/")
+            elif "training" in getattr(operation, "_call_context_args", {}):
+                output = operation(*args, **(kwargs | {"training": self.training}))
+            else:
+                output = operation(*args, **kwargs)
+            if keras.ops.is_tensor(output):  # several outputs cannot be shown as one array
+                self.seen[name] = output
+            return output
 
-        def step(operation: Any) -> Callable[..., Any]:
-            def call(*args: Any, **kwargs: Any) -> Any:
-                name = unused(f"{prefix}{operation.name}", self.seen)
-                if is_functional(operation):
-                    output = self.run(operation, args[0], f"{name}/")
-                elif "training" in getattr(operation, "_call_context_args", {}):
-                    output = operation(*args, **(kwargs | {"training": self.training}))
-                else:
-                    output = operation(*args, **kwargs)
-                if keras.ops.is_tensor(output):  # several outputs cannot be shown as one array
-                    self.seen[name] = output
-                return output
+        return run_through(model, inputs, call)
 
-            return call
 
-        outputs = graph._run_through_graph(graph._standardize_inputs(inputs), operation_fn=step)
-        return outputs[0] if isinstance(outputs, list | tuple) and len(outputs) == 1 else outputs
+def run_through(model: keras.Model, inputs: Any, call: Callable[..., Any]) -> Any:
+    """Run a functional model; `call` gets each layer or operation, and the arguments it is called with."""
+    graph = functional(model)
+    outputs = graph._run_through_graph(
+        graph._standardize_inputs(inputs), operation_fn=lambda operation: functools.partial(call, operation)
+    )
+    return outputs[0] if isinstance(outputs, list | tuple) and len(outputs) == 1 else outputs
 
 
 def compiled(
@@ -144,7 +147,16 @@ def working_dtype(network: keras.Model) -> type[np.floating[Any]]:
 
 
 def check_images(network: keras.Model, images: npt.NDArray[np.floating[Any]]) -> None:
-    """Raise if the images do not have the input shape of the network."""
+    """Raise if the images do not have the input shape of the network, or it reads more than images."""
+    inputs = getattr(network, "inputs", None) or ()
+    if len(inputs) > 1:
+        raise ValueError(
+            message(
+                "a network with one input, the image",
+                "Make a keras.Model of the image alone, with the others fixed.",
+                inputs=[one.name for one in inputs],
+            )
+        )
     expected = getattr(network, "input_shape", None)
     fits = images.ndim == 4 and len(images) > 0
     if fits and isinstance(expected, tuple):

@@ -16,8 +16,8 @@ import tensorflow as tf
 
 from galcnn.errors import message
 from galcnn.model.forward import check_images, compiled, forward, run_in_batches, working_dtype
-from galcnn.model.logits import refuse_squashed
-from galcnn.model.target import Target
+from galcnn.model.logits import refuse_normalised, refuse_squashed
+from galcnn.model.target import AnyTarget, Target, as_targets
 
 #: Scale of the gradients during backpropagation: in half precision, small gradients would underflow to
 #: zero. A power of two, so that the result is unchanged in other precisions.
@@ -72,14 +72,23 @@ def target_scores(
 
 def target_weights(
     network: keras.Model,
-    target: Target | Sequence[Target],
+    target: AnyTarget | Sequence[AnyTarget],
     images: npt.NDArray[np.floating[Any]],
 ) -> npt.NDArray[np.floating[Any]]:
-    """Return the weights of the targets, shape (n, n_classes), after checking network, images and targets."""
+    """Return the weights of the targets, shape (n, n_classes), after checking network, images and targets.
+
+    The classes of a network have no names here: they are "0", "1" and so on.
+    """
     check_images(network, images)
     n = len(images)
-    targets = [target] * n if isinstance(target, Target) else list(target)
-    n_classes = _n_classes(network, images.shape[1:])
+    n_classes = number_of_classes(network, images.shape[1:])
+    refuse_normalised(network, images.shape[1:])
+    if isinstance(target, Sequence) and all(isinstance(one, Target) for one in target):
+        targets = list(target)
+    elif isinstance(target, Target):
+        targets = [target] * n
+    else:
+        targets = as_targets(target, tuple(str(i) for i in range(n_classes)), n) or []
     wrong = [t for t in targets if len(t.weights) != n_classes]
     if len(targets) != n or wrong:
         raise ValueError(
@@ -98,6 +107,10 @@ def logits_of(network: keras.Model, images: Any) -> Any:
     """Run a network and check that it ends in logits (while tracing a graph)."""
     with keras.StatelessScope():
         logits = network(images, training=False)
+    if not tf.is_tensor(logits):
+        raise ValueError(
+            message("a network that returns one tensor of logits", "", returned=type(logits).__name__)
+        )
     refuse_squashed(logits, images)
     return tf.cast(logits, images.dtype)
 
@@ -155,11 +168,11 @@ def summed_gradient(scores: Any, copies: Any, n_copies: Any) -> Any:
     )
 
 
-def _n_classes(network: keras.Model, image_shape: tuple[int, ...]) -> int:
+def number_of_classes(network: keras.Model, image_shape: tuple[int, ...]) -> int:
+    """Return the number of logits of a network; one that does not end in a single row of them is refused."""
     outputs = getattr(network, "outputs", None)
     if not outputs:  # the outputs of a subclassed model are known only when it is run
-        spec = network.compute_output_spec(keras.KerasTensor((1, *image_shape)))
-        outputs = spec if isinstance(spec, list) else [spec]
+        outputs = keras.tree.flatten(network.compute_output_spec(keras.KerasTensor((1, *image_shape))))
     if len(outputs) != 1 or len(outputs[0].shape) != 2 or outputs[0].shape[1] is None:
         raise ValueError(
             message(

@@ -38,7 +38,7 @@ _OPERATIONS = {"Softmax": _SOFTMAX, "LogSoftmax": _SOFTMAX, "Sigmoid": _SIGMOID}
 #: Activation functions of Keras that are neither linear nor exactly undone by the softmax.
 _BOUNDED = ("hard_sigmoid", "hard_tanh", "log_sigmoid", "sparse_sigmoid", "sparsemax")
 #: Layers that change nothing in inference.
-_PASSIVE = (
+PASSIVE = (
     keras.layers.ActivityRegularization,
     keras.layers.AlphaDropout,
     keras.layers.Dropout,
@@ -60,8 +60,9 @@ _WEIGHTED = (
     keras.layers.EinsumDense,
 )
 
-#: Models that were found to end in logits.
+#: Models that were found to end in logits, and those whose outputs for random images are no probabilities.
 _CHECKED: weakref.WeakSet[keras.Model] = weakref.WeakSet()
+_UNNORMALISED: weakref.WeakSet[keras.Model] = weakref.WeakSet()
 
 
 class Ending(NamedTuple):
@@ -155,7 +156,7 @@ def check_ends_in_logits(network: keras.Model, image_shape: tuple[int, ...] | No
 
     traced = tf.function(run, autograph=False).get_concrete_function(tf.TensorSpec((None, *shape), floats))
     if tf.is_tensor(traced.structured_outputs) and None not in shape:
-        _refuse_normalised(network, shape)
+        refuse_normalised(network, shape)
     _CHECKED.add(network)
 
 
@@ -222,7 +223,7 @@ def _changes_nothing(layer: Any) -> bool:
         return bool(np.all(np.equal(layer.scale, 1)) and np.all(np.equal(layer.offset, 0)))
     if type(layer) is keras.layers.Activation:
         return _activation(layer) == "linear"
-    return type(layer) in _PASSIVE
+    return type(layer) in PASSIVE
 
 
 def _changes_shape(layer: Any, output: Any, source: Any) -> bool:
@@ -296,8 +297,16 @@ def _refused(found: str, where: str) -> ValueError:
     )
 
 
-def _refuse_normalised(network: keras.Model, image_shape: tuple[int, ...]) -> None:
+def refuse_normalised(network: keras.Model, image_shape: tuple[int, ...]) -> None:
     """Raise if the outputs for random images are positive and have one sum, or are logarithms of such."""
+    if network in _UNNORMALISED:
+        return
+    if not (is_functional(network) and _is_linear(functional(network).outputs[0])):
+        _compare_sums(network, image_shape)
+    _UNNORMALISED.add(network)
+
+
+def _compare_sums(network: keras.Model, image_shape: tuple[int, ...]) -> None:
     scales = np.geomspace(0.01, 100, 8).reshape(-1, *[1] * len(image_shape))
     images = np.random.default_rng(0).normal(size=(8, *image_shape)) * scales
     found = outputs(network, images.astype(working_dtype(network))).astype(np.float64)

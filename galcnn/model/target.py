@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -147,12 +148,19 @@ class Target:
         return cls.of_class(text, classes)
 
 
-#: What is accepted as a target: name, margin (``spiral-elliptical``) or number of a class, or a `Target`.
-AnyTarget = Target | str | int
+#: What is accepted as a target: name, margin (``spiral-elliptical``) or number of a class, a `Target`, or
+#: an array or tensor: a class number, or one weight for each class.
+AnyTarget = Target | str | int | npt.NDArray[Any]
 
 
 def as_target(target: AnyTarget, classes: Sequence[str]) -> Target:
-    """Convert a class name, a margin, a class number or a target to a target of these classes."""
+    """Convert a class name, a margin, a class number, weights or a target to a target of these classes."""
+    if hasattr(target, "__array__"):  # of NumPy, TensorFlow and Keras alike
+        values = np.asarray(target)
+        if values.ndim == 1 and values.dtype.kind == "f":
+            return _of_weights(values, classes)
+        if values.ndim == 0 and values.dtype.kind in "iuU":
+            target = values.item()
     if isinstance(target, str):
         return Target.parse(target, classes)
     if isinstance(target, int | np.integer) and not isinstance(target, bool):
@@ -160,7 +168,9 @@ def as_target(target: AnyTarget, classes: Sequence[str]) -> Target:
             raise ValueError(message(f"a class number from 0 to {len(classes) - 1}", "", target=int(target)))
         return Target.of_class(classes[target], classes)
     if not isinstance(target, Target):
-        raise wrong_type("a target: the name or number of a class, a Target or None", target=target)
+        raise wrong_type(
+            "a target: the name or number of a class, weights of floats, a Target or None", target=target
+        )
     if len(target.weights) != len(classes):
         raise ValueError(message(f"a target with one weight for each of {tuple(classes)}", "", target=target))
     return target
@@ -172,13 +182,24 @@ def as_targets(
     """Convert one target for all images, or one per image, to one per image; None stays None."""
     if target is None:
         return None
-    if isinstance(target, Sequence | np.ndarray) and not isinstance(target, str):
+    if hasattr(target, "__array__"):
+        values = np.asarray(target)
+        if values.ndim > (values.dtype.kind == "f"):  # a row of floats holds the weights of one target
+            target = list(values)
+    if isinstance(target, Sequence) and not isinstance(target, str):
         if len(target) != n:
             raise ValueError(
                 message(f"one target, or one for each of {n} cutouts", "", n_targets=len(target))
             )
         return [as_target(one, classes) for one in target]
     return [as_target(target, classes)] * n
+
+
+def _of_weights(weights: npt.NDArray[np.floating[Any]], classes: Sequence[str]) -> Target:
+    """Make a target of weights; one class with weight 1 gives its name."""
+    if len(weights) == len(classes) and np.count_nonzero(weights) == 1 and weights.max() == 1:
+        return Target.of_class(classes[int(np.argmax(weights))], classes)
+    return as_target(Target("weights", tuple(weights.tolist())), classes)
 
 
 def _position(name: str, classes: Sequence[str]) -> int:

@@ -8,13 +8,18 @@ import numpy as np
 
 from galcnn.explain import (
     CAM,
+    LRP,
+    RISE,
     Deconvnet,
     GradCAM,
     GuidedBackprop,
+    HiResCAM,
     InputXGradient,
     IntegratedGradients,
+    LayerCAM,
     Occlusion,
     Saliency,
+    ScoreCAM,
     SmoothGrad,
 )
 from galcnn.model import Target
@@ -32,6 +37,11 @@ METHODS = (
     Deconvnet(),
     CAM(),
     GradCAM(),
+    HiResCAM(),
+    LayerCAM(),
+    ScoreCAM(baseline="zero"),
+    LRP(),
+    RISE(n=30, cells=3, baseline="zero"),
     Occlusion(patch=4, stride=3),
 )
 

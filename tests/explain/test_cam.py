@@ -3,11 +3,13 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from galcnn.explain import CAM, GradCAM
+from galcnn.explain import CAM, GradCAM, HiResCAM, LayerCAM
 from galcnn.model import NetworkSettings, Target, assemble, build_network, fit_preprocessing
 from galcnn.model.cells import CellGrid
 from galcnn.model.receptive import cell_grid, resampling_matrix
+from tests.explain import builds
 
 IMAGES = np.random.default_rng(0).normal(size=(4, 32, 32, 2)).astype("float32")
 
@@ -202,3 +204,49 @@ def test_grad_cam_inside_the_orientations_turns_with_the_galaxy(layer):
     found = method(turned, np.ascontiguousarray(np.rot90(IMAGES, axes=(1, 2))), target)
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4 * expected.max())
     assert np.ptp(expected) > 0
+
+
+@pytest.mark.parametrize("build", [builds.flat, builds.nested, builds.backbone, builds.sequential])
+def test_hirescam_of_an_averaging_head_is_cam(build):
+    other = build()
+    for kind in (0, 1):  # on the pixels, on the cells
+        cam = CAM().fine_and_coarse(other, builds.IMAGES, builds.TARGET)[kind]
+        high = HiResCAM().fine_and_coarse(other, builds.IMAGES, builds.TARGET)
+        n_cells = high[1][0].size
+        np.testing.assert_allclose(high[kind] * n_cells, cam, rtol=1e-4, atol=1e-5)
+    assert (cam < 0).any(), "signed"
+
+
+def test_hirescam_sums_to_the_score_where_grad_cam_does_not():
+    """A head of Flatten and Dense; and any layer of a network without biases behind it."""
+    inputs = keras.Input(builds.SHAPE)
+    x = keras.layers.Conv2D(4, 3, activation="relu", name="first")(inputs)
+    x = keras.layers.MaxPooling2D(2, name="pool")(x)
+    x = keras.layers.Conv2D(5, 3, activation="relu", use_bias=False, name="last")(x)
+    dense = keras.layers.Dense(3, name="logits")
+    other = builds.settle(keras.Model(inputs, dense(keras.layers.Flatten()(x))))
+    scores = np.asarray(other(builds.IMAGES)) @ builds.TARGET.weights
+    without = scores - np.asarray(dense.bias) @ builds.TARGET.weights
+    for layer in ("", "last", "pool", "first"):
+        cells = HiResCAM(layer).fine_and_coarse(other, builds.IMAGES, builds.TARGET)[1]
+        np.testing.assert_allclose(cells.sum((1, 2)), without, rtol=1e-4, atol=1e-4)
+    cells = GradCAM("last").fine_and_coarse(other, builds.IMAGES, builds.TARGET)[1]
+    assert np.abs(cells.sum((1, 2)) - without).max() > 0.1 * np.abs(without).max()
+
+
+@pytest.mark.parametrize("layer", ["last_norm", "sum", "pool"])
+def test_layercam_keeps_the_features_whose_gradient_is_positive(layer):
+    other = builds.flat()
+    inner = keras.Model(other.inputs, other.get_layer(layer).output)
+    with tf.GradientTape() as tape:
+        features = inner(builds.IMAGES)
+        tape.watch(features)
+        behind = keras.Model(other.get_layer(layer).output, other.output)
+        slope = tape.gradient(behind(features) @ np.array([builds.TARGET.weights], "float32").T, features)
+    parts = features.numpy() * slope.numpy()
+    for method, expected in (
+        (HiResCAM(layer), parts.sum(-1)),
+        (LayerCAM(layer), np.where(slope > 0, parts, 0).sum(-1)),
+    ):
+        cells = method.fine_and_coarse(other, builds.IMAGES, builds.TARGET)[1]
+        np.testing.assert_allclose(cells, expected, rtol=1e-4, atol=1e-5)

@@ -130,18 +130,62 @@ def test_relu6_is_a_relu_that_shuts_above_too(method):
     assert np.any(shut != 0) == (method.name == "deconvnet")
 
 
+class Called(keras.layers.Layer):
+    """A layer that calls a function that TensorFlow has compiled, in a second one if `twice`."""
+
+    def __init__(self, function, *, twice=False, **kwargs):
+        super().__init__(**kwargs)
+        once = tf.function(function)
+        self.function = tf.function(lambda x: once(x)) if twice else once
+
+    def call(self, inputs):
+        return self.function(inputs)
+
+
 @BOTH
-def test_a_compiled_function_inside_a_network_hides_its_relus_and_is_refused(method):
-    @tf.function
-    def hidden(x):
-        return tf.nn.relu(x)
+@pytest.mark.parametrize("twice", [False, True])
+@pytest.mark.parametrize(
+    ("rectify", "found"),
+    [
+        (tf.nn.relu, "Relu"),
+        (lambda x: tf.nn.relu(x) - 0.2 * tf.nn.relu(-x), "PReLU"),
+        (lambda x: x * tf.sigmoid(x), "Sigmoid"),
+        (lambda x: tf.maximum(x, 0.0), "Maximum"),
+        (lambda x: (x + tf.sqrt(x * x + 1)) / 2, "PReLU"),
+    ],
+)
+def test_a_rectifier_in_a_called_function_is_refused_by_its_name(method, rectify, found, twice):
+    with pytest.raises(ValueError, match=f"'{found} in a called function': 1"):
+        method(with_rectifier(Called(rectify, twice=twice)), IMAGES, TARGET)
 
-    class Hidden(keras.layers.Layer):
-        def call(self, inputs):
-            return hidden(inputs)
 
-    with pytest.raises(ValueError, match="PartitionedCall"):
-        method(with_rectifier(Hidden()), IMAGES, TARGET)
+@BOTH
+def test_a_called_function_without_rectifiers_changes_nothing(method):
+    scale = np.random.default_rng(2).normal(size=4).astype("float32")
+    called = with_rectifier(lambda x: keras.ops.relu(Called(lambda x: x * scale + 0.3)(x)))
+    written = with_rectifier(lambda x: keras.ops.relu(x * scale + 0.3))
+    np.testing.assert_allclose(method(called, IMAGES, TARGET), method(written, IMAGES, TARGET), rtol=1e-5)
+
+
+@BOTH
+def test_a_rectifier_of_two_pieces_of_which_one_goes_through_a_function_is_found(method):
+    with pytest.raises(ValueError, match="'PReLU': 1"):
+        method(
+            with_rectifier(
+                lambda x: keras.ops.relu(x) - 0.2 * keras.ops.relu(Called(lambda x: -x)(x)), first=None
+            ),
+            IMAGES,
+            TARGET,
+        )
+
+
+@BOTH
+def test_a_residual_block_of_grouped_convolutions_is_one_of_relus(method):
+    def block(x):
+        inner = keras.layers.Conv2D(4, 3, padding="same", groups=2, activation="relu")(x)
+        return keras.layers.Add()([x, inner])
+
+    assert np.isfinite(method(with_rectifier(block), IMAGES, TARGET)).all()
 
 
 def with_own_relus(network, rule):

@@ -9,11 +9,12 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from galcnn.explain import CAM, Context, GradCAM, InputXGradient, Saliency, SmoothGrad
+from galcnn.explain import CAM, Context, GradCAM, InputXGradient, Saliency, SmoothGrad, explain
 from galcnn.model import NetworkSettings, Target, assemble, build_network, fit_preprocessing
 from galcnn.model.forward import batches, images_per_batch
-from galcnn.model.gradients import target_gradient
+from galcnn.model.gradients import target_gradient, target_weights
 from galcnn.model.logits import check_ends_in_logits
 from tests.explain import builds
 from tests.explain.builds import IMAGES, SHAPE, TARGET
@@ -206,3 +207,74 @@ for few, many in (
     # All 640 copies of 8 images at once would be 1.3 GB in the first layer alone.
     for _, twice, many in zip(peaks[::3], peaks[1::3], peaks[2::3], strict=True):
         assert many - twice < 60, result.stdout
+
+
+def targets_of(found):
+    network = builds.flat()
+    return target_weights(network, found, IMAGES)
+
+
+@pytest.mark.parametrize(
+    ("given", "weights"),
+    [
+        (1, [[0, 1, 0]] * 4),
+        (np.int64(2), [[0, 0, 1]] * 4),
+        ("1", [[0, 1, 0]] * 4),
+        ("2-0", [[-1, 0, 1]] * 4),
+        ([0, "1", np.int32(2), Target("own", (0.5, 0, 0))], [[1, 0, 0], [0, 1, 0], [0, 0, 1], [0.5, 0, 0]]),
+        (np.array([0, 1, 2, 0]), [[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 0, 0]]),
+        (tf.constant([0, 1, 2, 0]), [[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 0, 0]]),
+        (tf.constant(1), [[0, 1, 0]] * 4),
+        (tf.constant([0.5, -1.0, 0.0]), [[0.5, -1, 0]] * 4),
+        (np.eye(3)[[2, 1, 0, 2]], [[0, 0, 1], [0, 1, 0], [1, 0, 0], [0, 0, 1]]),
+    ],
+)
+def test_targets_are_class_numbers_names_or_tensors(given, weights):
+    np.testing.assert_array_equal(targets_of(given), weights)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (3, "a class number from 0 to 2"),
+        ("spiral", "a class among"),
+        (np.array([0, 1]), "one target, or one for each of 4"),
+        (np.zeros(3), "finite weights, not all zero"),
+        (np.ones(2), "one weight for each"),
+        (np.array([True, False, True, True]), "the name or number of a class"),
+        (1.5, "the name or number of a class"),
+    ],
+)
+def test_other_targets_are_refused_with_a_sentence(given, said):
+    with pytest.raises((TypeError, ValueError), match=said):
+        targets_of(given)
+
+
+def test_networks_of_several_inputs_or_outputs_are_refused_with_a_sentence():
+    first, second = keras.Input(IMAGES.shape[1:], name="image"), keras.Input((2,), name="redshift")
+    flat = keras.layers.Flatten()(first)
+    logits, other = keras.layers.Dense(3)(flat), keras.layers.Dense(2)(flat)
+    two = keras.Model([first, second], keras.layers.Concatenate()([logits, second]))
+    with pytest.raises(ValueError, match=r"one input, the image.*'redshift'"):
+        target_weights(two, 0, IMAGES)
+    with pytest.raises(ValueError, match=r"one input, the image.*'redshift'"):
+        explain(two, IMAGES)
+    for outputs in ([logits, other], {"a": logits, "b": other}):
+        with pytest.raises(ValueError, match="one output of shape"):
+            target_weights(keras.Model(first, outputs), 0, IMAGES)
+        with pytest.raises(ValueError, match="one output of shape"):
+            explain(keras.Model(first, outputs), IMAGES)
+    with pytest.raises(ValueError, match="one tensor of logits"):
+        target_gradient(keras.Model(first, {"a": logits}), IMAGES, 0)
+
+
+def test_probabilities_of_a_form_that_the_graph_hides_are_found_by_their_sums():
+    class Sparsemax(keras.layers.Layer):
+        def call(self, inputs):
+            weights = keras.ops.power(keras.ops.abs(inputs), 1.5)
+            return keras.ops.einsum("nk,n->nk", weights, 1 / keras.ops.sum(weights, axis=-1))
+
+    inputs = keras.Input(IMAGES.shape[1:])
+    network = keras.Model(inputs, Sparsemax()(keras.layers.Dense(3)(keras.layers.Flatten()(inputs))))
+    with pytest.raises(ValueError, match="ends in logits"):
+        target_gradient(network, IMAGES, 0)

@@ -18,7 +18,7 @@ def test_ours_are_what_an_explainer_must_be(name):
     check_explainer(plugins.load(plugins.EXPLAINERS, name)())
 
 
-def test_all_nine_enter_by_the_door():
+def test_all_enter_by_the_door():
     assert {
         "saliency",
         "input_x_gradient",
@@ -28,6 +28,11 @@ def test_all_nine_enter_by_the_door():
         "deconvnet",
         "cam",
         "gradcam",
+        "hirescam",
+        "layercam",
+        "scorecam",
+        "lrp",
+        "rise",
         "occlusion",
     } <= set(OURS)
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from galcnn.errors import message
+from galcnn.explain.explanation import Context
 from galcnn.explain.methods.cells import MapOfCells
 from galcnn.model import Target
 from galcnn.model.forward import compiled, run_in_batches
@@ -36,8 +37,13 @@ class CAM(MapOfCells):
         return _head(network)[0]
 
     def _sums(
-        self, network: keras.Model, images: npt.NDArray[np.float32], target: Target | Sequence[Target]
+        self,
+        network: keras.Model,
+        images: npt.NDArray[np.float32],
+        target: Target | Sequence[Target],
+        context: Context | None,
     ) -> npt.NDArray[np.float32]:
+        del context
         weights = target_weights(network, target, images)
         kernel = keras.ops.convert_to_numpy(_head(network)[1].kernel).astype(weights.dtype)
         shares = weights @ kernel.T  # the kernel is of shape (features, classes)

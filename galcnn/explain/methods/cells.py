@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 import keras
 import numpy as np
 import numpy.typing as npt
 
+from galcnn.errors import message
 from galcnn.explain.explanation import Context, Kind
-from galcnn.model import Target
-from galcnn.model.graph import NetworkLayer
+from galcnn.model import Target, feature_maps
+from galcnn.model.graph import NetworkLayer, network_layer
 from galcnn.model.receptive import on_image_grid
 
 
 class MapOfCells:
-    """Base class of `CAM` and `GradCAM`: weighted sum of feature maps, interpolated to the image."""
+    """Base class of the class activation maps: sums over feature maps, interpolated to the image."""
 
     per_band: ClassVar[bool] = False
     kind: ClassVar[Kind] = "features"
@@ -41,8 +43,7 @@ class MapOfCells:
         *,
         context: Context | None = None,
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        del context
-        coarse = self._sums(network, images, target)
+        coarse = self._sums(network, images, target, context)
         fine = on_image_grid(coarse, network, self._layer(network), images.shape)
         if self.positive:
             fine[fine < 0] = 0  # NaN is kept
@@ -56,7 +57,33 @@ class MapOfCells:
         raise NotImplementedError
 
     def _sums(
-        self, network: keras.Model, images: npt.NDArray[np.float32], target: Target | Sequence[Target]
+        self,
+        network: keras.Model,
+        images: npt.NDArray[np.float32],
+        target: Target | Sequence[Target],
+        context: Context | None,
     ) -> npt.NDArray[np.float32]:
         """Return the signed sum in each cell, shape (n, cells_y, cells_x)."""
         raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class AtFeatureMaps(MapOfCells):
+    """Base class of the methods that work at any layer with feature maps."""
+
+    network_layer: str = ""
+
+    def _layer(self, network: keras.Model) -> NetworkLayer:
+        if not self.network_layer:
+            return feature_maps(network)
+        layer = network_layer(network, self.network_layer)
+        if len(layer.shape) != 3:
+            raise ValueError(
+                message(
+                    "a layer with feature maps of shape (n, ny, nx, n_features)",
+                    "",
+                    network_layer=layer.name,
+                    shape=(None, *layer.shape),
+                )
+            )
+        return layer

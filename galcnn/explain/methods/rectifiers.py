@@ -42,7 +42,8 @@ _BENDING = {"Rsqrt", "Sigmoid", "Sqrt", "Tanh", *_RELUS}
 _ELEMENTWISE = {
     "Add", "AddN", "AddV2", "BiasAdd", "Cast", "Identity", "Mul", "Neg", "Pow", "RealDiv", "Square", "Sub",
 }  # fmt: skip
-_PASSIVE = {"Cast", "Identity"}
+#: How a rectifier inside a called function is named, where its gradient cannot be overridden.
+_INSIDE = " in a called function"
 #: Operations that join two functions of one signal to another rectifier.
 _SUMS = {"Add", "AddN", "AddV2", "Sub"}
 
@@ -118,8 +119,8 @@ def rectified(rectifier: Rectifier) -> Any:
 
 def refuse_other_rectifiers(output: Any, images: Any) -> None:
     """Raise if rectifiers other than ReLU, or no ReLU at all, lie between images and output."""
-    census = _census(output, images)
-    escaping = {kind: n for kind, n in sorted(census.items()) if kind in _ESCAPING}
+    census = _census([output], [images])
+    escaping = {kind: n for kind, n in sorted(census.items()) if kind in _ESCAPING or kind.endswith(_INSIDE)}
     if escaping or not any(census[kind] for kind in _RELUS):
         raise ValueError(
             message(
@@ -131,17 +132,17 @@ def refuse_other_rectifiers(output: Any, images: Any) -> None:
         )
 
 
-def _census(output: Any, images: Any) -> Counter[str]:
-    """Count the operations between the images and the output by type."""
-    after: set[Any] = set()  # names of the operations that depend on the images
-    queue = list(images.consumers())
+def _census(outputs: Sequence[Any], starts: Sequence[Any]) -> Counter[str]:
+    """Count the operations between some tensors and the outputs by type."""
+    after = {start.op.name for start in starts}  # names of the operations that depend on the starts
+    seen = set(after)
+    queue = [consumer for start in starts for consumer in start.consumers()]
     for operation in queue:
         if operation.name not in after:
             after.add(operation.name)
             queue += [consumer for tensor in operation.outputs for consumer in tensor.consumers()]
     census: Counter[str] = Counter()
-    seen = set()
-    queue = [output.op]
+    queue = [output.op for output in outputs]
     for operation in queue:
         if operation.name in after and operation.name not in seen:
             seen.add(operation.name)
@@ -156,11 +157,22 @@ def _kind(operation: Any, after: set[Any]) -> str:
         return "Swish"
     if operation.type in _SUMS and _is_bent(operation, after):
         return "PReLU"
-    if (body := called_graph(operation)) is not None:
-        inside = {one.type for one in body.get_operations()}
-        if not inside & (_ESCAPING | _BENDING | _ELEMENTWISE - _PASSIVE):
-            return "Conv2D"  # Keras puts a convolution of several groups into a function of its own
+    if (inside := _inside(operation, after)) is not None:
+        hidden = sorted(kind for kind in inside if kind in _ESCAPING | _BENDING or kind.endswith(_INSIDE))
+        return f"{hidden[0].removesuffix(_INSIDE)}{_INSIDE}" if hidden else "Call"
     return str(operation.type)
+
+
+def _inside(operation: Any, after: set[Any]) -> Counter[str] | None:
+    """Count the operations of a called function that depend on the images; None if none is called.
+
+    Keras puts a convolution of several groups into a function of its own.
+    """
+    body = called_graph(operation)
+    if body is None:
+        return None
+    given = zip(body.inputs, operation.inputs, strict=True)
+    return _census(body.outputs, [inner for inner, tensor in given if tensor.op.name in after])
 
 
 def _is_bent(operation: Any, after: set[Any]) -> bool:
@@ -203,7 +215,8 @@ def _bends(factor: Any, other: set[str], after: set[Any]) -> bool:
 
 
 def _sources(tensor: Any, after: set[Any]) -> list[Any]:
-    if tensor.op.type not in _BENDING | _ELEMENTWISE:
+    inside = _inside(tensor.op, after)
+    if not set([tensor.op.type] if inside is None else inside) <= _BENDING | _ELEMENTWISE:
         return []
     return [source for source in tensor.op.inputs if source.op.name in after]
 
