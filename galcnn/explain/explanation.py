@@ -31,6 +31,8 @@ _MEANINGS = {
     "input_x_gradient": "Share of each pixel in {score} to first order, relative to an image of zeros.",
     "guided": "Signals of {score} that ReLUs pass back where all are positive: not its slope.",
     "deconvnet": "Signals of {score} that ReLUs pass back if positive: not its slope.",
+    "lrp": "Share of each pixel in {score}, passed back layer by layer: red for it, blue against it.",
+    "rise": "Showing red pixels raises the mean of {score} over random masks; blue ones lower it.",
     "slope": "More light in red pixels raises {score}, in blue ones lowers it.",
     "amount": "Share of each pixel in {score}: red raises it, blue lowers it.",
     "features": "Evidence in the feature maps: red for {score}, blue against it.",
