@@ -85,6 +85,7 @@ def along_plane(gradient: Any, normal: Any, low: Any, high: Any) -> Any:
     q = tf.broadcast_to(normal, tf.shape(gradient))
     if low is None or high is None:
         return conserved(gradient, normal, None, None)
+    low, high = tf.cast(low, q.dtype), tf.cast(high, q.dtype)
     ratio = tf.math.divide_no_nan(gradient, q)
     level = _crossing(
         lambda level: tf.reduce_sum(q * tf.where(gradient > level * q, high, low), **_ACROSS) > 0,
@@ -248,7 +249,12 @@ def _projection(
         shares = tf.math.divide_no_nan(light(v), scale) if blurred else v * tf.cast(scale > 0, v.dtype)
         return v / tf.maximum(size(shares), 1)
 
-    return project, (lambda gradient: along_plane(gradient, normal, low, high)) if conserve else lambda g: g
+    def along(gradient: Any) -> Any:
+        if not conserve:
+            return gradient
+        return along_plane(gradient, normal, *((low, high) if norm == "linf" else (None, None)))
+
+    return project, along
 
 
 def _length(values: Any) -> Any:
