@@ -148,7 +148,8 @@ class Cutout:
         """Steps on the sky of one pixel along x and y, in the middle of the image and with distortions.
 
         In arcsec, [[longitude by x, longitude by y], [latitude by x, latitude by y]]. None without a WCS,
-        unless ``meta["pixel_scale"]`` states the pixel scale: arcsec along x and y.
+        unless ``meta["pixel_scale"]`` states the pixel scale: arcsec along x and y. It is None in cutouts of
+        files without WCS until it is stated.
         """
         if self.wcs is not None:
             return pixel_steps(self.wcs, self.shape)

@@ -57,6 +57,7 @@ _UNANSWERED = 3
 @options.render
 @options.hdu
 @options.zero_point
+@options.pixel_scale
 @options.strict
 @options.section(
     "Prediction",
@@ -136,6 +137,7 @@ def command(
     render: str | None,
     hdu: str | None,
     zero_point: str | None,
+    pixel_scale: str | None,
     strict: bool,
     prior: str,
     raw: bool,
@@ -240,6 +242,7 @@ def command(
     reading = options.reading(
         {"bands": bands, "grid": grid, "hdu": hdu, "zero_point": zero_point, "strict": strict}
     )
+    scale = options.angle(pixel_scale, "--pixel-scale")
     classify = ClassifySettings(
         prior, not raw, embeddings, fit, render, dropout_samples or 0, seed, orientations
     )
@@ -254,7 +257,7 @@ def command(
         from galcnn.dataset import InputFiles
         from galcnn.pipeline import answer_requests
 
-        files = InputFiles({}, width=side, **reading)
+        files = InputFiles({}, width=side, pixel_scale=scale, **reading)
         lines = request_lines(requests)
         bad = answer_requests(models, lines, row_writer(), root=root or ".", files=files, settings=classify)
         tell(bad_requests=bad)
@@ -282,6 +285,7 @@ def command(
         mosaic=mosaic,
         survey=survey,
         width=None if side is None else str(side),
+        pixel_scale=None if scale is None else str(scale),
         jobs=jobs or SourceSettings.jobs,
         server=server,
         survey_options=options.pairs("--survey-option", survey_option, "=") or None,

@@ -15,7 +15,7 @@ from galcnn.cli import options
 @options.hdu
 @options.zero_point
 @options.strict
-@click.option("--pixel-scale", metavar="ANGLE", help="Angle per pixel of an image without a WCS: 0.4arcsec.")
+@options.pixel_scale
 @options.companions()
 @click.option("--psf", metavar="FILE|HDU", help="PSF, on pixels of the size of the image's.")
 @options.section(

@@ -28,6 +28,7 @@ from galcnn.cli import options
 @options.width
 @options.hdu
 @options.zero_point
+@options.pixel_scale
 @options.strict
 @click.option(
     "--out", required=True, metavar="DIR", help="Output folder for <id>-dream.fits; existing files are kept."

@@ -21,7 +21,7 @@ _RETRAINING = ("shares", "seeds", "epochs")
 _REPORT = (
     *("image_column", "label", "id_", "split", "number", "target", "imputation", "epsilon", "keep_layers"),
     *("seed_models", "shuffled_models", "n_retrained", "render", "seed", "images", "max_unreadable"),
-    *("bands", "fit", "grid", "width", "hdu", "zero_point", "strict"),
+    *("bands", "fit", "grid", "width", "hdu", "zero_point", "pixel_scale", "strict"),
 )
 
 

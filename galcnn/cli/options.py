@@ -156,6 +156,10 @@ orientations: Decorator = click.option(
     callback=lambda context, option, value: None if value is None else int(value),
     help="Average N of the model's orientations of each image: 1 for speed.  [default: all, usually 8]",
 )
+#: Parsed by `angle`.
+pixel_scale: Decorator = click.option(
+    "--pixel-scale", metavar="ANGLE", help="Angle per pixel of images without a WCS, e.g. 0.4arcsec."
+)
 strict: Decorator = click.option(
     "--strict", is_flag=True, help="Refuse files whose checksums do not match, not only note it."
 )
@@ -383,7 +387,7 @@ def _joined(*options: Decorator) -> Decorator:
 
 
 #: Options by which image files are read, parsed by `reading`; --render is passed to the model.
-files: Decorator = _joined(bands, fit, grid, render, width, hdu, zero_point, strict)
+files: Decorator = _joined(bands, fit, grid, render, width, hdu, zero_point, pixel_scale, strict)
 #: Options by which the image files of a catalog are read where no model says how.
 catalog_files: Decorator = _joined(bands, size, grid, render, width, hdu, zero_point, strict)
 _trained_image_column: Decorator = click.option(
@@ -720,6 +724,7 @@ def reading(given: Mapping[str, Any]) -> dict[str, Any]:
         "width": ("width", side),
         "hdu": ("hdu", hdus),
         "zero_point": ("zero_points", zero_points),
+        "pixel_scale": ("pixel_scale", lambda text: angle(text, "--pixel-scale")),
         "strict": ("strict", bool),
     }
     return {known: parse(given[name]) for name, (known, parse) in parsers.items() if name in given}

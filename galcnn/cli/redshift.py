@@ -28,6 +28,7 @@ from galcnn.cli.wording import sentence
 @options.width
 @options.hdu
 @options.zero_point
+@options.pixel_scale
 @options.strict
 @click.option("--redshift", "own", type=float, help="Redshift of galaxies without one in file and catalog.")
 @click.option("--psf-fwhm", type=float, help="FWHM of the PSF of images without one, arcsec.")

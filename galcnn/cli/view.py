@@ -39,6 +39,7 @@ _OF_TABLES = (
 @options.width
 @options.hdu
 @options.zero_point
+@options.pixel_scale
 @options.strict
 @options.save("Draw to this file (PNG or PDF), without a viewer.")
 @click.option(

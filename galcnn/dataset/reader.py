@@ -122,6 +122,8 @@ class InputFiles:
         HDU of the image in each file, see `galcnn.files.load_cutout`.
     zero_points : float or mapping of str to float, optional
         AB magnitude of a value of 1, for all bands or band -> magnitude, of files that do not state it.
+    pixel_scale : astropy.units.Quantity, optional
+        Angle per pixel of images without a WCS.
     strict : bool
         If True, files whose checksums do not match are not read, see `galcnn.files.load_cutout`.
     spec : galcnn.model.InputSpec, optional
@@ -156,6 +158,7 @@ class InputFiles:
         redshifts: Mapping[str, float] | None = None,
         hdu: HDUChoice | None = None,
         zero_points: ZeroPoint | None = None,
+        pixel_scale: u.Quantity | None = None,
         strict: bool = False,
         spec: InputSpec | None = None,
     ) -> None:
@@ -163,7 +166,7 @@ class InputFiles:
         self.ids = list(self.paths)
         self.bands, self.grid, self.width, self.fit = bands, grid, width, fit
         self.size, self.render = size, render
-        self.hdu, self.zero_points, self.strict = hdu, zero_points, strict
+        self.hdu, self.zero_points, self.pixel_scale, self.strict = hdu, zero_points, pixel_scale, strict
         self._redshifts = dict(redshifts or {})
         self._spec = spec
         self.folder: str | None = None
@@ -238,6 +241,7 @@ class InputFiles:
             render=self.render,
             hdu=self.hdu,
             zero_points=self.zero_points,
+            pixel_scale=self.pixel_scale,
             strict=self.strict,
         )
 
@@ -248,7 +252,7 @@ class InputFiles:
     def described(self) -> str:
         """Description of folder and options, to recognise the same source."""
         text = f"files of {self.folder}, bands {self.bands}"
-        for name in ("grid", "width", "hdu", "zero_points"):
+        for name in ("grid", "width", "hdu", "zero_points", "pixel_scale"):
             if getattr(self, name) is not None:
                 text += f", {name} {getattr(self, name)}"
         return text + (", strict" if self.strict else "")
@@ -291,6 +295,8 @@ class InputFiles:
             files: Sequence[FileLike] = [untrusted(one) for one in paths] if self.untrusted else paths
             if self.grid is None or len(paths) == 1:
                 cutout = load_cutout(files, bands=self.bands, hdu=self.hdu, strict=self.strict)
+                if cutout.wcs is None:
+                    given = replace(given, pixel_scale=self.pixel_scale)
                 cutout = treat(cutout, given)
             else:
                 cutout = load_bands(

@@ -258,6 +258,8 @@ class SourceSettings:
         HDU of the image in each file, see `galcnn.files.load_cutout`.
     zero_points : float, mapping of str to float, or None
         AB magnitude of a value of 1 of files that do not state it, see `galcnn.dataset.InputFiles`.
+    pixel_scale : str or None
+        Angle per pixel of image files without a WCS, such as ``0.4 arcsec``.
     strict : bool
         If True, files and mosaics whose checksums do not match are not read.
     server : str or None
@@ -276,6 +278,7 @@ class SourceSettings:
     grid: str | None = None
     hdu: HDUChoice | None = None
     zero_points: ZeroPoint | None = None
+    pixel_scale: str | None = None
     strict: bool = False
     server: str | None = None
     survey_options: Mapping[str, str] | None = None
@@ -305,6 +308,7 @@ class SourceSettings:
                 "grid": self.grid,
                 "hdu": self.hdu,
                 "zero_points": self.zero_points,
+                "pixel_scale": self.pixel_scale,
                 "strict": (self.strict and not self.mosaic) or None,
             }
             if given := {name: value for name, value in of_files.items() if value is not None}:
@@ -359,5 +363,6 @@ class SourceSettings:
                 width=side,
                 hdu=self.hdu,
                 zero_points=self.zero_points,
+                pixel_scale=None if self.pixel_scale is None else u.Quantity(self.pixel_scale),
                 strict=self.strict,
             )

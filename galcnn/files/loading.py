@@ -458,6 +458,8 @@ def _meta(planes: Planes, sources: Sequence[Source], position_source: str | None
     if planes.ours:
         return dict(planes.facts)
     meta: dict[str, Any] = {"path": _shown(sources), **planes.facts}
+    if planes.wcs is None:
+        meta["pixel_scale"] = None  # until it is stated, see `Treatment`
     if position_source is not None:
         meta["position_source"] = position_source
     if planes.notes:

@@ -323,6 +323,7 @@ def _check_scale(cutout: Cutout, spec: InputSpec) -> None:
 
 def _check_known(cutout: Cutout, spec: InputSpec) -> None:
     """Raise if the network has a pixel scale, and that of a file is neither known nor stated."""
-    from_file = "path" in cutout.meta  # arrays have the scale that their user knows
-    if spec.pixel_scale is not None and from_file and "width" not in cutout.meta:
+    # Files without WCS say that their scale is not known; arrays have the scale that their user knows.
+    unknown = cutout.meta.get("pixel_scale", "") is None
+    if spec.pixel_scale is not None and unknown and "width" not in cutout.meta:
         pixel_sides(cutout)

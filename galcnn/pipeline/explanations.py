@@ -292,6 +292,7 @@ def provenance(trained: TrainedModel, files: InputFiles, name: str) -> dict[str,
         "grid": files.grid or "",
         "hdu": files.hdu,
         "zero_points": files.zero_points,
+        "pixel_scale": "" if files.pixel_scale is None else str(files.pixel_scale),
     }
     return known | _trained_on(card) | reading
 

@@ -136,7 +136,7 @@ def _regridded(
     first = tuple((n - 1) / 2 - (m - 1) / 2 * r for n, m, r in zip(cutout.shape, shape, ratios, strict=True))
     facts = {"from": list(cutout.shape), "shape": list(shape), "ratio": list(ratios)}
     meta = recorded(cutout.meta, "geometry", {**step, **facts})
-    if "pixel_scale" in meta:
+    if meta.get("pixel_scale") is not None:
         meta["pixel_scale"] = [side * r for side, r in zip(meta["pixel_scale"], ratios[::-1], strict=True)]
     return replace(
         cutout,

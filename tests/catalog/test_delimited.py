@@ -66,6 +66,7 @@ ROWS = "g1,150.1,2.2,17.5\ng2,150.2,-2.3,18.5\n"
         '"id" , "ra","dec","mag"\n"g1" , "150.1","2.2",17.5\n"g2", 150.2, "-2.3",18.5\n',
         "id,ra,dec,mag\n" + ROWS.replace("2.2", "+2.2").replace("150.1", "1.501D+02"),
         "\ufeffid,ra,dec,mag\n" + ROWS,
+        "\ufeff\ufeffid,ra,dec,mag\n" + ROWS,
         "id,ra,dec,mag\r\n" + ROWS.replace("\n", "\r\n"),
         "id,ra,dec,mag\r" + ROWS.replace("\n", "\r"),
         "id;ra;dec;mag\n" + ROWS.replace(",", ";"),

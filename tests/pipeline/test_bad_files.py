@@ -452,3 +452,21 @@ def test_a_machine_that_starts_no_process_ends_a_run_with_one_sentence(sky, tmp_
         told = capsys.readouterr().err
         assert told.count("a machine where Python can start a process") == 1
         assert "FileNotFoundError" in told
+
+
+def test_a_file_without_a_wcs_is_answered_with_the_scale_that_the_user_states(sky, tmp_path):
+    cutout, path = load_cutout(sky / "cutouts" / "g0.fits"), tmp_path / "nowhere.fits"
+    images = [
+        fits.ImageHDU(plane, fits.Header({"FILTER": band, "BUNIT": "nJy"}), band)
+        for band, plane in zip(cutout.bands, cutout.flux, strict=True)
+    ]
+    fits.HDUList([fits.PrimaryHDU(), *images]).writeto(path)
+    answers = {}
+    for scale in ("", "0.4arcsec", "0.8arcsec"):
+        words = ["--pixel-scale", scale] if scale else []
+        out = tmp_path / f"{scale}.ecsv"
+        assert main(["classify", str(sky / "model"), str(path), *words, "--out", str(out), "--quiet"]) == 0
+        answers[scale] = Table.read(out)[0]
+    assert [bool(row["flag"]) for row in answers.values()] == [True, False, True]
+    assert "--pixel-scale 0.4arcsec" in answers[""]["reason"]
+    assert "pixels of 0.4 arcsec" in answers["0.8arcsec"]["reason"]

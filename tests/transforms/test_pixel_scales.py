@@ -1,16 +1,19 @@
 """Widths are angles along x and y, networks get square pixels, and unknown scales must be stated."""
 
+import pickle
 from dataclasses import replace
 
 import astropy.units as u
 import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.table import QTable
 from astropy.wcs import WCS
 from PIL import Image
 
+from galcnn.catalog import Catalog
 from galcnn.cutout import Cutout
-from galcnn.dataset import InputFiles
+from galcnn.dataset import InputFiles, SourceSettings
 from galcnn.errors import UnfitImageError
 from galcnn.files import Treatment, load_cutout, save_cutout
 from galcnn.files.loading import treat
@@ -103,6 +106,9 @@ def test_a_file_without_wcs_needs_a_statement(nowhere, fit_it):
     named = InputFiles({"a": nowhere}, width=32 * u.pix, fit=fit_it)
     ready = named.prepared("a", SPEC)
     assert (ready.shape, ready.meta["width"]) == ((32, 32), "32 pix")
+    renamed = replace(load_cutout(nowhere), meta={"pixel_scale": None})  # not known by its path
+    with pytest.raises(ValueError, match="--width 96pix"):
+        prepare(renamed, spec, fit=fit_it)
     whole = crop_width(load_cutout(nowhere), 40 * u.pix)
     assert prepare(whole, spec, fit=fit_it).shape == spec.shape
 
@@ -120,6 +126,21 @@ def test_a_stated_scale_counts_like_that_of_a_wcs(nowhere, tmp_path):
     assert crop_width(again, 8 * u.arcsec).shape == (10, 10)
     with pytest.raises(ValueError, match="an image without a WCS, for the pixel scale"):
         treat(cutout(1.0, 1.0), Treatment(pixel_scale=1 * u.arcsec))
+
+
+def test_a_scale_stated_for_files_is_that_of_those_without_a_wcs(nowhere, tmp_path):
+    save_cutout(cutout(0.4, 0.4), tmp_path / "known.fits")
+    paths = {"a": nowhere, "b": tmp_path / "known.fits"}
+    found = InputFiles(paths, pixel_scale=0.8 * u.arcsec)
+    for name, scale in (("a", 0.8), ("b", 0.4)):
+        for files in (found, found.like(paths), pickle.loads(pickle.dumps(found))):
+            np.testing.assert_allclose(files.load(name).pixel_scales.to_value(u.arcsec), scale, rtol=1e-6)
+    assert "pixel_scale 0.8 arcsec" in found.described
+    table = Catalog(QTable({"id": ["a"], "image": [str(nowhere)]}))
+    with SourceSettings(pixel_scale="0.8 arcsec").open(table) as source:
+        assert source.read([0])[0].pixel_scale == 0.8 * u.arcsec
+    with pytest.raises(ValueError, match="pixel_scale with image files only"):
+        SourceSettings(pixel_scale="0.8 arcsec", shards="s")
 
 
 def test_a_picture_for_a_rendered_network_needs_one_too(tmp_path):
