@@ -80,8 +80,7 @@ def pixel_sides(cutout: Cutout) -> tuple[float, float]:
         raise UnfitImageError(
             message(
                 "an image with a WCS, whose pixel scale is known",
-                "State a width in pixels (--width 96pix), or the scale (--pixel-scale 0.4arcsec, in Python "
-                "pixel_scale=...).",
+                "State a width in pixels (--width 96pix), or the scale (--pixel-scale 0.4arcsec).",
                 wcs=None,
             )
         )
