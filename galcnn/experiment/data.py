@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -21,7 +22,7 @@ from galcnn.errors import message
 from galcnn.experiment.galaxies import training_catalog
 from galcnn.experiment.settings import DataSettings, Experiment
 from galcnn.experiment.starting import check_parent, inputs_of, start_from
-from galcnn.model import Card, NetworkSettings, assemble, build_network, fit_preprocessing
+from galcnn.model import Card, InputSpec, NetworkSettings, assemble, build_network, fit_preprocessing
 from galcnn.model.pretrained import Parent, resolve
 from galcnn.photometry import DISPLAY
 from galcnn.training import make_optimizer
@@ -47,15 +48,18 @@ class ExperimentData:
         Images and labels of these galaxies.
     sides : mapping of str to galcnn.dataset.Dataset
         Datasets of ``train``, ``validation`` and ``test``.
-    parent : galcnn.model.pretrained.Parent or None
-        Network from which the training starts.
     """
 
     experiment: Experiment
     catalog: Catalog
     dataset: Dataset
     sides: Mapping[str, Dataset]
-    parent: Parent | None = None
+
+    @functools.cached_property
+    def parent(self) -> Parent | None:
+        """Network from which the training starts, read when it is asked for; None if its weights are new."""
+        start = self.experiment.start
+        return None if start is None else resolve(start.model)
 
     def network_settings(self, *, averaged: bool = False) -> NetworkSettings:
         """Return the settings of the network, with its default field and orientations filled in.
@@ -116,7 +120,11 @@ class ExperimentData:
 
 
 def read_data(
-    experiment: Experiment, *, catalog: Galaxies | None = None, progress: Progress = silent
+    experiment: Experiment,
+    *,
+    catalog: Galaxies | None = None,
+    inputs: InputSpec | None = None,
+    progress: Progress = silent,
 ) -> ExperimentData:
     """Read and split the data of an experiment.
 
@@ -126,6 +134,8 @@ def read_data(
         Settings of the experiment.
     catalog : path-like, Catalog, Table or DataFrame, optional
         Catalog to read instead of the file that the settings name.
+    inputs : galcnn.model.InputSpec, optional
+        Images that a network reads; by default those of the parent, or like the first image.
     progress : galcnn._runtime.progress.Progress
         Progress display.
 
@@ -156,9 +166,10 @@ def read_data(
                 classes=chiral,
             )
         )
-    parent = None if experiment.start is None else resolve(experiment.start.model)
-    if parent is not None:
+    if experiment.start is not None and inputs is None:
+        parent = resolve(experiment.start.model)
         check_parent(parent, data)
+        inputs = inputs_of(parent, data)
     read = read_dataset if data.votes is None else partial(read_vote_dataset, votes=data.votes)
     dataset = read(
         catalog,
@@ -168,7 +179,7 @@ def read_data(
         render=data.render,
         shards=data.shards,
         max_unreadable=data.max_unreadable,
-        inputs=None if parent is None else inputs_of(parent, data),
+        inputs=inputs,
         progress=progress,
     )
     if orientations in (4, 8) and dataset.inputs.shape[0] != dataset.inputs.shape[1]:
@@ -186,7 +197,7 @@ def read_data(
         dataset = replace(dataset, cutouts=HeldCutouts(files, megabytes=data.cache_megabytes))
     sides = {name: dataset.select(np.asarray(catalog.table["split"]) == name) for name in SPLITS}
     _check_sides(sides)
-    return ExperimentData(experiment, catalog, dataset, sides, parent)
+    return ExperimentData(experiment, catalog, dataset, sides)
 
 
 def data_of(
@@ -207,7 +218,9 @@ def data_of(
         experiment = replace(experiment, data=replace(experiment.data, catalog=os.fspath(given)))
     if folder is not None:
         experiment = replace(experiment, data=replace(experiment.data, images=os.fspath(folder)))
-    found = read_data(experiment, catalog=given, progress=progress)
+    # A child keeps the images of its parent, which need not be there any more.
+    inputs = card.inputs if experiment.start is not None else None
+    found = read_data(experiment, catalog=given, inputs=inputs, progress=progress)
     if same and (sha256 := found.dataset.sha256()) != card.data.get("sha256"):
         raise ValueError(
             message(

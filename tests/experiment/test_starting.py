@@ -1,5 +1,6 @@
 """A training that starts from a model: what is kept, what is adapted, and what the card says of it."""
 
+import shutil
 from dataclasses import replace
 
 import keras
@@ -11,6 +12,7 @@ from keras import layers
 from galcnn import Cutout, save_cutout, train
 from galcnn.cli.main import main
 from galcnn.experiment import Experiment
+from galcnn.experiment.data import data_of, read_data
 from galcnn.experiment.training import checkpoint_of
 from galcnn.model import (
     Card,
@@ -246,8 +248,6 @@ def test_galaxies_of_the_parents_training_are_found_in_the_childs_test_set(tmp_p
     assert main([*words, "--epochs", "2", "--head-epochs", "1", "--freeze", "1", "--seed", "2"]) == 0
     card = Card.read(tmp_path / "new" / "card.json")
     old = Experiment.from_dict(Card.read(tmp_path / "old" / "card.json").settings)
-    from galcnn.experiment.data import read_data
-
     theirs = set(read_data(old).sides["train"].ids)
     mine = read_data(replace(old, seed=2)).sides["test"].ids
     shared = len(theirs.intersection(mine))
@@ -303,8 +303,14 @@ def test_a_start_is_read_from_toml(parent, catalog, tmp_path):
 
 
 @pytest.mark.full
-def test_a_loaded_child_is_a_model_like_any_other(catalog, parent, tmp_path):
-    child(catalog, parent, tmp_path / "m", freeze="body")
+def test_a_loaded_child_is_a_model_like_any_other_also_without_its_parent(catalog, parent, tmp_path):
+    shutil.copytree(parent, tmp_path / "gone")
+    child(catalog, tmp_path / "gone", tmp_path / "m", freeze="body")
+    shutil.rmtree(tmp_path / "gone")
     loaded = load_model(tmp_path / "m")
+    again = data_of(loaded.card, same=True)
+    assert again.dataset.sha256() == loaded.card.data["sha256"]
+    with pytest.raises(FileNotFoundError, match="gone"):
+        again.new_model()
     assert isinstance(loaded.card.inputs, InputSpec)
     assert resolve(tmp_path / "m").card == loaded.card
