@@ -30,7 +30,7 @@ GROUPS = {
     "Data": ("simulate", "fetch", "cut", "convert", "catalog", "redshift", "inspect", "pack"),
     "Train": ("preflight", "train", "import", "compare", "diagnose", "profile", "landscape"),
     "Answer": ("classify", "calibrate", "evaluate", "neighbours", "label-next", "shift", "drift"),
-    "Reason": ("explain", "atlas", "attack", "dream", "faithfulness"),
+    "Reason": ("explain", "atlas", "attack", "dream", "concepts", "faithfulness"),
     "Show": ("view", "report", "export", "info", "plugins"),
 }
 COMMANDS = tuple(name for names in GROUPS.values() for name in names)

@@ -27,6 +27,8 @@ from .network.activations import layer_gradients as layer_gradients
 from .network.activations import weight_gradients as weight_gradients
 from .network.boundaries import decision_plane as decision_plane
 from .network.boundaries import line_between as line_between
+from .network.concepts import ConceptSensitivity as ConceptSensitivity
+from .network.concepts import concept_sensitivity as concept_sensitivity
 from .network.dream import Dream as Dream
 from .network.filters import filter_result as filter_result
 from .network.filters import filters as filters
@@ -46,6 +48,7 @@ __all__ = [
     "AscentSettings",
     "CAM",
     "ClassModels",
+    "ConceptSensitivity",
     "Context",
     "Deconvnet",
     "Dream",
@@ -68,6 +71,7 @@ __all__ = [
     "Target",
     "activations",
     "backward_pass",
+    "concept_sensitivity",
     "decision_plane",
     "explain",
     "explain_cutouts",

@@ -4,6 +4,8 @@ from .attacks import AttackSettings as AttackSettings
 from .attacks import attack_files as attack_files
 from .classification import ClassifySettings as ClassifySettings
 from .classification import classify_batch as classify_batch
+from .concepts import ConceptSettings as ConceptSettings
+from .concepts import concept_table as concept_table
 from .demo import DemoSettings as DemoSettings
 from .demo import run_demo as run_demo
 from .dreams import dream_files as dream_files
@@ -47,6 +49,7 @@ __all__ = [
     "TABLE",
     "AtlasSettings",
     "ClassifySettings",
+    "ConceptSettings",
     "ContactSheet",
     "DataView",
     "DemoSettings",
@@ -61,6 +64,7 @@ __all__ = [
     "answer_requests",
     "classify",
     "classify_batch",
+    "concept_table",
     "describe",
     "dream_files",
     "evaluate_catalog",

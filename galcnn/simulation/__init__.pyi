@@ -1,4 +1,6 @@
 from .batch import simulate as simulate
+from .concepts import CONCEPTS as CONCEPTS
+from .concepts import concept_pairs as concept_pairs
 from .drawing import draw as draw
 from .galaxy import CLASSES as CLASSES
 from .galaxy import Galaxy as Galaxy
@@ -11,8 +13,10 @@ from .telescope import telescope_of as telescope_of
 
 __all__ = [
     "CLASSES",
+    "CONCEPTS",
     "Galaxy",
     "SIMULATED",
+    "concept_pairs",
     "draw",
     "from_catalog",
     "psf_planes",

@@ -29,11 +29,21 @@ READING = {"--bands", "--grid", "--width", "--hdu", "--zero-point"}
 #: Commands that take IMAGE..., those that read the images of a catalog, and those that run a network.
 #: (`cut` reads mosaics, whose pixel values are kept; `convert` has no catalog: a file is written.)
 IMAGE = {"classify", "explain", "attack", "dream", "drift", "redshift", "view"}
-OF_CATALOG = IMAGE | {"evaluate", "inspect", "pack", "atlas", "faithfulness", "neighbours", "report", "train"}
+OF_CATALOG = IMAGE | {
+    "evaluate",
+    "inspect",
+    "pack",
+    "atlas",
+    "concepts",
+    "faithfulness",
+    "neighbours",
+    "report",
+    "train",
+}
 NETWORK = {
     *("demo", "preflight", "train", "compare", "diagnose", "profile", "landscape"),
     *("classify", "calibrate", "evaluate", "neighbours", "drift"),
-    *("explain", "atlas", "attack", "dream", "faithfulness", "export"),
+    *("explain", "atlas", "attack", "dream", "concepts", "faithfulness", "export"),
 }
 #: Several galaxies are told from several bands of one by --one-galaxy, but drift needs galaxies.
 SEVERAL = IMAGE - {"drift"}
