@@ -22,16 +22,16 @@ def network():
     return builds.settle(keras.Model(inputs, keras.layers.Dense(3)(x)))
 
 
-def tested(network, examples, others, **settings):
+def sensitivity(network, examples, others, **settings):
     return concept_sensitivity(network, IMAGES, TARGET, examples, others, network_layer="units", **settings)
 
 
 def test_along_a_feature_that_alone_differs_the_slope_is_the_weight_of_it(network):
     """The plane between examples that differ in one feature only is normal to it."""
     kernel, bias, head, _ = (np.asarray(one, dtype=float) for one in network.get_weights())
-    move = np.linalg.lstsq(kernel.T, 5 * np.eye(6)[2], rcond=None)[0].reshape(SHAPE)
+    move = np.linalg.lstsq(kernel.T, 30 * np.eye(6)[2], rcond=None)[0].reshape(SHAPE)
     others = RNG.normal(size=(60, *SHAPE)).astype("float32")
-    found = tested(network, (others + move).astype("float32"), others, paired=True)
+    found = sensitivity(network, (others + move).astype("float32"), others, paired=True)
     expected = (head @ TARGET.weights)[2]
     assert found.accuracy > 0.95
     assert found.score == float(expected > 0)
@@ -55,7 +55,9 @@ def test_p_values_are_uniform_if_the_examples_do_not_differ(network, paired):
     found = []
     for trial in range(80):
         both = np.random.default_rng(trial).normal(size=(24, *SHAPE)).astype("float32")
-        found.append(tested(network, both[:12], both[12:], paired=paired, n_random=39, seed=trial).p_value)
+        found.append(
+            sensitivity(network, both[:12], both[12:], paired=paired, n_random=39, seed=trial).p_value
+        )
     assert abs(np.mean(found) - 0.5) < 4 * np.sqrt(1 / 12 / 80)
     # Of 80 at a level of 0.1, 8 are expected, and more than 18 in one of two thousand.
     assert np.sum(np.array(found) <= 0.1) <= 18
@@ -67,7 +69,7 @@ def test_pairs_show_smaller_effects_than_unpaired_examples(network):
     steep = kernel @ head @ TARGET.weights
     others = (3 * rng.normal(size=(40, *SHAPE))).astype("float32")
     examples = others + (0.6 * steep / np.linalg.norm(steep)).reshape(SHAPE).astype("float32")
-    apart, pairs = (tested(network, examples, others, paired=one) for one in (False, True))
+    apart, pairs = (sensitivity(network, examples, others, paired=one) for one in (False, True))
     assert pairs.slope > 0
     assert pairs.p_value < 0.01 < apart.p_value
 
@@ -75,4 +77,4 @@ def test_pairs_show_smaller_effects_than_unpaired_examples(network):
 def test_too_few_examples_and_unequal_pairs_are_refused(network):
     for examples, others, paired in ((IMAGES[:7], IMAGES, False), (IMAGES[:9], IMAGES[:10], True)):
         with pytest.raises(ValueError, match="at least 8 images"):
-            tested(network, examples, others, paired=paired)
+            sensitivity(network, examples, others, paired=paired)

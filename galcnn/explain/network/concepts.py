@@ -36,12 +36,14 @@ class ConceptSensitivity:
     slope : float
         Mean change of the target per unit length of the activations along that direction.
     p_value : float
-        Probability of a slope of this size, of either sign, for random concepts.
+        Fraction of random concepts, with this one, whose effect is as large, of either sign. The effect is
+        the mean rise along the normal of the plane before it is scaled to unit length: the better the plane
+        separates the labels, the longer is the normal.
     accuracy : float
         Fraction of examples on the right side of the plane that was fitted to the others (leave one out).
         Near 0.5, the layer does not separate the concept, and its direction means nothing.
-    random_scores, random_slopes : tuple of float
-        Scores and slopes of the random concepts.
+    random_scores : tuple of float
+        Scores of the random concepts.
     """
 
     concept: str
@@ -52,7 +54,6 @@ class ConceptSensitivity:
     p_value: float
     accuracy: float
     random_scores: tuple[float, ...]
-    random_slopes: tuple[float, ...]
 
 
 def concept_sensitivity(
@@ -126,21 +127,21 @@ def concept_sensitivity(
     slopes = _over_cells(layer_gradients(network, images, target, layers=[name])[name], np.sum)
     labels = np.where(np.arange(len(features)) < len(examples), 1.0, -1.0)
     drawn = _random_labels(labels, len(examples) if paired else 0, n_random, seed)
-    ways, accuracy = _directions(features, np.column_stack([labels, drawn]))
-    along = slopes @ ways
-    scores, sizes = (along > 0).mean(axis=0), along.mean(axis=0)
+    normals, accuracy = _normals(features, np.column_stack([labels, drawn]))
+    along = slopes @ normals
+    scores, effects = (along > 0).mean(axis=0), along.mean(axis=0)
     # Rounding must not decide between labels that are equal.
-    as_large = np.abs(sizes[1:]) >= abs(sizes[0]) * (1 - 1e-9)
+    as_large = np.abs(effects[1:]) >= abs(effects[0]) * (1 - 1e-9)
+    length = float(np.linalg.norm(normals[:, 0]))
     return ConceptSensitivity(
         concept,
         target if isinstance(target, Target) else target[0],
         name,
         float(scores[0]),
-        float(sizes[0]),
+        float(effects[0]) / length if length else 0.0,
         float((1 + as_large.sum()) / (1 + n_random)),
         accuracy,
         tuple(scores[1:].tolist()),
-        tuple(sizes[1:].tolist()),
     )
 
 
@@ -163,10 +164,10 @@ def _random_labels(
     return np.column_stack([stream.permutation(labels) for _ in range(n_random)])
 
 
-def _directions(
+def _normals(
     features: npt.NDArray[np.float64], labels: npt.NDArray[np.float64]
 ) -> tuple[npt.NDArray[np.float64], float]:
-    """Return unit normals of separating planes, one column per column of labels, and the first's accuracy."""
+    """Return normals of separating planes, one column per column of labels, and the first's accuracy."""
     scale = features.std(axis=0)
     kept = scale > 0
     x = np.divide(features - features.mean(axis=0), scale, out=np.zeros_like(features), where=kept)
@@ -179,6 +180,4 @@ def _directions(
     # Leave-one-out predictions of ridge regression with an intercept, from the hat matrix.
     hat = x @ x.T @ inverse + 1 / n
     left_out = ((hat @ labels)[:, 0] - np.diag(hat) * labels[:, 0]) / (1 - np.diag(hat))
-    sizes = np.linalg.norm(normals, axis=1, keepdims=True)
-    ways = np.divide(normals, sizes, out=np.zeros_like(normals), where=sizes > 0)
-    return ways.T, float(np.mean(np.sign(left_out) == labels[:, 0]))
+    return normals.T, float(np.mean(np.sign(left_out) == labels[:, 0]))
