@@ -78,12 +78,10 @@ class SmoothGrad:
         groups = list(batches(len(images), max(1, room // copies[0])))
         with parts(self.name, len(groups) * len(copies)) as step:
             for group, n_copies in product(groups, copies):
-                points = np.stack([standard_normal(s, (n_copies, *images.shape[1:])) for s in streams[group]])
-                points = points.astype(images.dtype, copy=False)
-                points *= sigma[group, np.newaxis]
-                points += images[group, np.newaxis]
-                run = compiled(network, self.name, _build, (points, weights))
-                total[group] += run(points, weights[group]).numpy()
+                noise = np.stack([standard_normal(s, (n_copies, *images.shape[1:])) for s in streams[group]])
+                noise = noise.astype(images.dtype, copy=False)
+                run = compiled(network, self.name, _build, (noise, sigma, images, weights))
+                total[group] += run(noise, sigma[group], images[group], weights[group]).numpy()
                 step()
         return total / images.dtype.type(self.n)
 
@@ -111,9 +109,10 @@ def _warn_of_silence(sigma: npt.NDArray[np.floating[Any]], context: Context) -> 
 
 
 def _build(network_of: Callable[[], keras.Model]) -> Callable[..., Any]:
-    def run(points: Any, weights: Any) -> Any:
-        """Return the sum of the gradients of the copies; `points` is (images, copies, ny, nx, n_bands)."""
-        n_copies = points.shape[1]
+    def run(noise: Any, sigma: Any, images: Any, weights: Any) -> Any:
+        """Return the sum of the gradients of the copies; `noise` is (images, copies, ny, nx, n_bands)."""
+        n_copies = noise.shape[1]
+        points = images[:, tf.newaxis] + sigma[:, tf.newaxis] * noise
         flat = tf.reshape(points, (-1, *points.shape[2:]))
         scores = tf.reduce_sum(logits_of(network_of(), flat) * tf.repeat(weights, n_copies, axis=0), axis=1)
         return summed_gradient(scores, flat, n_copies)
