@@ -192,9 +192,11 @@ class _Run:
             for name in names[start : start + _BATCH]:
                 try:
                     with self.files.named(name):
-                        found[name] = self._written(name)
+                        origin = self._origin(name)
                 except (OSError, ValueError) as error:
                     self.left_out[name] = str(error)
+                else:
+                    found[name] = self._written(name, origin)
             found |= self._made([name for name, made in found.items() if made is None])
             for name, made in found.items():
                 if made:
@@ -278,6 +280,6 @@ class _Run:
         asked = {"settings": self.settings.to_dict(), "fitted_on": self.fitted_on}
         return provenance(self.trained, self.files, name) | asked
 
-    def _written(self, name: str) -> tuple[Synthesis, ...] | None:
+    def _written(self, name: str, origin: dict[str, Any]) -> tuple[Synthesis, ...] | None:
         path = self._path(name)
-        return read_syntheses(path) if already_written(path, self._origin(name)) else None
+        return read_syntheses(path) if already_written(path, origin) else None

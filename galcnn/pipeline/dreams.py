@@ -10,7 +10,6 @@ from pathlib import Path
 from galcnn._runtime import atomic
 from galcnn._runtime.progress import Progress, silent
 from galcnn.catalog.names import file_stems
-from galcnn.cutout import Cutout
 from galcnn.dataset import InputFiles
 from galcnn.explain import Dream
 from galcnn.layers import write_syntheses
@@ -64,17 +63,15 @@ def dream_files(
     stems = file_stems(files.paths)
     for name in files.ids:
         out = Path(folder) / f"{stems[name]}-dream.fits"
-        cutout: Cutout | None = None
         try:
             with files.named(name):
                 origin = provenance(trained, files, name) | {"dream": asdict(dream)}
-                if not already_written(out, origin):
-                    cutout = files.load(name)
-                    cutout = prepare(cutout, replace(trained.card.inputs, shape=cutout.shape))
+                cutout = files.load(name)
+                cutout = prepare(cutout, replace(trained.card.inputs, shape=cutout.shape))
         except (OSError, ValueError) as error:
             yield name, error
             continue
-        if cutout is not None:
+        if not already_written(out, origin):
             made = dream(trained, cutout, id=name, progress=progress)
             write_syntheses(out, [made], provenance=origin, wcs=cutout.wcs)
         yield name, out
