@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: venv demo test test-full examples test-viewers test-ds9 test-vo test-engines viewers check fuzz bench clean
+.PHONY: venv demo test test-full examples test-viewers test-ds9 test-vo test-engines test-hub viewers check fuzz bench clean
 
 venv: $(READY)
 
@@ -42,6 +42,12 @@ test-vo: venv
 test-engines: venv
 	sh tests/workflows/run.sh $(BIN)/python
 
+# Opt-in: encoders against timm itself, in an environment with torch beside this one (2 GB).
+test-hub: venv
+	test -x .venv-timm/bin/python || $(BIN)/python -m venv .venv-timm
+	.venv-timm/bin/python -m pip install --quiet --disable-pip-version-check 'timm==1.0.31' 'torch==2.14.1'
+	GALCNN_TIMM_PYTHON=$(CURDIR)/.venv-timm/bin/python $(BIN)/python -m pytest tests/model/encoders tests/model/hub
+
 # DS9, a virtual screen, fitsverify and Chromium, from Debian; tests that need them skip where they are not.
 viewers:
 	@if command -v ds9 >/dev/null && command -v Xvfb >/dev/null && command -v xpaget >/dev/null \
@@ -66,4 +72,4 @@ bench: venv
 	$(BIN)/python -m tests.benchmarks --out bench.json
 
 clean:
-	rm -rf .venv build dist *.egg-info demo bench.json
+	rm -rf .venv .venv-timm build dist *.egg-info demo bench.json

@@ -31,7 +31,7 @@ GROUPS = {
     "Train": ("preflight", "train", "import", "compare", "diagnose", "profile", "landscape"),
     "Answer": ("classify", "calibrate", "evaluate", "neighbours", "label-next", "shift", "drift"),
     "Reason": ("explain", "atlas", "attack", "dream", "concepts", "faithfulness"),
-    "Show": ("view", "report", "export", "info", "plugins"),
+    "Show": ("view", "report", "export", "publish", "info", "plugins"),
 }
 COMMANDS = tuple(name for names in GROUPS.values() for name in names)
 

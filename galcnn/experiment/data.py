@@ -166,8 +166,9 @@ def read_data(
                 classes=chiral,
             )
         )
-    if experiment.start is not None and inputs is None:
-        parent = resolve(experiment.start.model)
+    start = experiment.start
+    if start is not None and inputs is None:
+        parent = resolve(start.model, scaling=start.scaling)
         check_parent(parent, data)
         inputs = inputs_of(parent, data)
     read = read_dataset if data.votes is None else partial(read_vote_dataset, votes=data.votes)

@@ -17,8 +17,10 @@ from galcnn.experiment.galaxies import galaxies_of
 from galcnn.experiment.settings import DataSettings, Experiment
 from galcnn.model import InputSpec, assemble, fit_preprocessing
 from galcnn.model.orientations import orientations_of, with_orientations
+from galcnn.model.preprocessing.fitting import linear_scaling
 from galcnn.model.preprocessing.stretch import AsinhStretch, LuptonStretch
 from galcnn.model.pretrained import Bands, Parent, started
+from galcnn.photometry import DISPLAY
 from galcnn.training.fine_tuning import layers_of
 
 #: Galaxies closer than this are the same.
@@ -95,6 +97,8 @@ def _preprocessing(parent: Parent, experiment: Experiment, training: Dataset) ->
     given = {name: getattr(data, name) for name in _PREPROCESSING}
     default = {f.name: f.default for f in fields(DataSettings) if f.name in _PREPROCESSING}
     trained = parent.trained
+    if parent.levels is not None:
+        return _encoder_levels(parent.levels, training.inputs, given, default)
     if (
         trained is not None
         and trained.card.inputs.bands == training.inputs.bands
@@ -117,6 +121,31 @@ def _preprocessing(parent: Parent, experiment: Experiment, training: Dataset) ->
         given["stretch"] = _stretch_of(trained.preprocessing)
     words = ", ".join(f"{name} {value}" for name, value in given.items())
     return fit_preprocessing(training.images, **given), f"fitted to the new images: {words}"
+
+
+def _encoder_levels(
+    levels: tuple[tuple[float, ...], tuple[float, ...]],
+    inputs: InputSpec,
+    given: Mapping[str, str],
+    default: Mapping[str, str],
+) -> tuple[keras.Model, str]:
+    """Return the scaling with which an encoder of others was trained, which is that of pictures."""
+    if inputs.unit != DISPLAY.name:
+        raise ValueError(
+            message(
+                "pictures with values from 0 to 255, on which the encoder was trained",
+                "Render calibrated images as pictures: --render sdss.",
+                unit=inputs.unit,
+            )
+        )
+    if given != default:
+        raise ValueError(
+            message("the scaling of the encoder", "Leave stretch, scaling and per out.", **given)
+        )
+    n = len(inputs.bands)
+    mean, deviation = (v if len(v) == n else (float(np.mean(v)),) * n for v in levels)
+    words = ", ".join(f"(x - {m:.4g}) / {d:.4g}" for m, d in dict.fromkeys(zip(mean, deviation, strict=True)))
+    return linear_scaling(inputs.image_shape, mean, deviation), f"the encoder's: {words}"
 
 
 def _stretch_of(preprocessing: keras.Model) -> str:

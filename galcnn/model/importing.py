@@ -17,7 +17,7 @@ import tensorflow as tf
 from galcnn._runtime import seeding
 from galcnn._runtime.version import __version__
 from galcnn.errors import message, wrong_type
-from galcnn.model.build import LOGITS, NETWORK, PREPROCESSING, assemble
+from galcnn.model.build import LOGITS, NETWORK, assemble
 from galcnn.model.bundle import NETWORK_FILES, TrainedModel, file_sha256, read_network
 from galcnn.model.card import Card
 from galcnn.model.contents import check_registered
@@ -25,7 +25,7 @@ from galcnn.model.forward import outputs
 from galcnn.model.graph import producer
 from galcnn.model.inputs import InputSpec, check_render
 from galcnn.model.logits import ending_in_logits
-from galcnn.model.preprocessing.scaling import Standardize
+from galcnn.model.preprocessing.fitting import linear_scaling
 from galcnn.model.profile import cost_of
 from galcnn.model.unfolding import unfolded
 from galcnn.photometry import DISPLAY, parse_unit
@@ -116,7 +116,7 @@ def import_model(
     check_registered(network)
     _compare(original, network, layout, scale=255 / scale if unit == DISPLAY.name else 1.0)
     name = source.name if isinstance(source, keras.Model) else Path(source).name
-    model = assemble(_division(spec.image_shape, divisor), network)
+    model = assemble(linear_scaling(spec.image_shape, 0.0, divisor), network)
     card = Card(
         classes,
         spec,
@@ -282,17 +282,6 @@ def _ending_in_logits(network: keras.Model, classes: tuple[str, ...]) -> tuple[k
         named = keras.layers.Activation("linear", name=LOGITS, dtype="float32")(logits)
         notes.append("the last layer is not dense: the features of the network are its logits")
     return keras.Model(ending.model.inputs[0], named, name=NETWORK), notes
-
-
-def _division(image_shape: tuple[int, ...], divisor: float) -> keras.Model:
-    """Return the preprocessing that divides images by a number."""
-    inputs = keras.Input(image_shape, name="image", dtype="float32")
-    if divisor == 1:
-        return keras.Model(inputs, keras.layers.Identity(dtype="float32")(inputs), name=PREPROCESSING)
-    layer = Standardize(center=False, per="set", name="division")
-    found = layer(inputs)
-    layer.deviation.assign(np.full(image_shape[-1:], divisor, np.float32))
-    return keras.Model(inputs, found, name=PREPROCESSING)
 
 
 def _compare(original: keras.Model, network: keras.Model, layout: _Layout, *, scale: float) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,9 @@ from galcnn.model.blocks import LayerMaker
 from galcnn.model.build import LOGITS, NETWORK
 from galcnn.model.bundle import NETWORK_FILES, TrainedModel, file_sha256, load_model, read_network
 from galcnn.model.card import Card
+from galcnn.model.encoders import Encoder, ImageScaling, is_encoder, load_encoder
 from galcnn.model.graph import producer
+from galcnn.model.hub import SCHEME, fetch_from_hub
 from galcnn.model.logits import ending_in_logits
 from galcnn.model.settings import NetworkSettings
 from galcnn.model.unfolding import unfolded
@@ -49,6 +51,9 @@ class Parent:
         Licence of the weights or of the data.
     notes : tuple of str
         What is to be said of its inputs.
+    levels : tuple of tuple of float or None
+        For an encoder of others: what is subtracted from each band of pictures of 0 to 255, and by what the
+        result is divided.
     """
 
     name: str
@@ -57,6 +62,7 @@ class Parent:
     trained: TrainedModel | None = None
     licence: str = "not known"
     notes: tuple[str, ...] = field(default=())
+    levels: tuple[tuple[float, ...], tuple[float, ...]] | None = None
 
     @property
     def card(self) -> Card | None:
@@ -64,7 +70,7 @@ class Parent:
         return None if self.trained is None else self.trained.card
 
 
-def resolve(name: str | os.PathLike[str]) -> Parent:
+def resolve(name: str | os.PathLike[str], *, scaling: ImageScaling | None = None) -> Parent:
     """Find the network that a name or path means.
 
     Parameters
@@ -72,6 +78,10 @@ def resolve(name: str | os.PathLike[str]) -> Parent:
     name : str or path-like
         A model folder, the file of a Keras network (``.keras``, ``.h5``), or
         ``keras.applications:NAME:imagenet``. Keras downloads these weights, checks their hash and keeps them.
+        An encoder in the format of timm, as a folder, or ``hf://owner/name@revision``, which is fetched from
+        the Hugging Face hub, as are models of galcnn.
+    scaling : {"0-1", "mean-std"}, optional
+        Scaling of the images of an encoder, see `galcnn.model.encoders.load_encoder`.
 
     Returns
     -------
@@ -86,13 +96,14 @@ def resolve(name: str | os.PathLike[str]) -> Parent:
     text = os.fspath(name)
     if text.startswith(_APPLICATIONS):
         return _of_applications(text)
+    if text.startswith(SCHEME):
+        fetched = fetch_from_hub(text)
+        at = f"{SCHEME}{fetched.repository}@{fetched.commit}"
+        found = _of_folder(fetched.folder, scaling, repository=fetched.repository)
+        return replace(found, name=at)
     path = Path(text)
     if path.is_dir():
-        trained = load_model(path)
-        licence = str(trained.card.data.get("licence") or "not known")
-        return Parent(
-            trained.card.name, trained.card.model_sha256, lambda _: trained.network, trained, licence
-        )
+        return _of_folder(path, scaling)
     if path.is_file() and path.suffix.lower() in NETWORK_FILES:
         network = read_network(path)
         notes = ("neither bands, unit nor pixel scale of its images are known (galcnn import states them)",)
@@ -105,10 +116,39 @@ def resolve(name: str | os.PathLike[str]) -> Parent:
         )
     raise FileNotFoundError(
         message(
-            f"a model folder, a file {' or '.join(NETWORK_FILES)}, or {_APPLICATIONS}NAME:imagenet",
+            f"a model folder, a file {' or '.join(NETWORK_FILES)}, {_APPLICATIONS}NAME:imagenet, or "
+            f"{SCHEME}owner/name",
             "Check the path.",
             model=text,
         )
+    )
+
+
+def _of_folder(folder: Path, scaling: ImageScaling | None, *, repository: str = "") -> Parent:
+    """Return the network of a model folder, or of a folder with an encoder in the format of timm."""
+    if is_encoder(folder):
+        return _of_encoder(load_encoder(folder, scaling=scaling, repository=repository))
+    if scaling is not None:
+        raise ValueError(
+            message(
+                "an encoder of others, to scale images for it", "Leave start.scaling out.", scaling=scaling
+            )
+        )
+    trained = load_model(folder)
+    licence = str(trained.card.data.get("licence") or "not known")
+    return Parent(trained.card.name, trained.card.model_sha256, lambda _: trained.network, trained, licence)
+
+
+def _of_encoder(encoder: Encoder) -> Parent:
+    """Return the network of an encoder, and what its images are."""
+    bands = encoder.model.input_shape[-1]
+    mean, std = (tuple(255 * one for one in values) for values in (encoder.mean, encoder.std))
+    return Parent(
+        encoder.architecture,
+        encoder.weights_sha256,
+        lambda shape: unfolded(encoder.model, (*shape[:2], bands)),
+        notes=(f"an encoder of pictures, {encoder.architecture}, scaled by {encoder.scaling}",),
+        levels=(mean, std),
     )
 
 

@@ -81,8 +81,9 @@ class StartSettings:
     Attributes
     ----------
     model : str
-        Parent model: a model folder, the file of a Keras network, or ``keras.applications:NAME:imagenet``.
-        See `galcnn.model.pretrained.resolve`.
+        Parent model: a model folder, the file of a Keras network, ``keras.applications:NAME:imagenet``, an
+        encoder in the format of timm, or ``hf://owner/name@revision``. See
+        `galcnn.model.pretrained.resolve`.
     freeze : {"none", "body", "all"} or int
         Layers of the parent that are not trained. ``"body"``: up to the last feature maps. ``"all"``: all
         but the layer of the logits. A number: the first layers with weights. Frozen batch
@@ -108,6 +109,9 @@ class StartSettings:
     refit : bool
         If true, the preprocessing is fitted to the new images; otherwise that of the parent is kept. It
         is always fitted if the bands differ or the parent has none.
+    scaling : {"0-1", "mean-std"} or None
+        Scaling of the pictures of an encoder of others, which is needed unless the encoder is a known one.
+        See `galcnn.model.encoders.load_encoder`.
     """
 
     model: str
@@ -118,6 +122,7 @@ class StartSettings:
     batch_norm: Literal["keep", "adapt"] = "keep"
     bands: Literal["order", "average", "copy", "new"] | None = None
     refit: bool = False
+    scaling: Literal["0-1", "mean-std"] | None = None
 
     def __post_init__(self) -> None:
         number = isinstance(self.freeze, int) and not isinstance(self.freeze, bool) and self.freeze >= 0

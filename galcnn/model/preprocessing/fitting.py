@@ -157,3 +157,20 @@ def _layers(stretch: str, scaling: str, per: str) -> list[BandLayer]:
             raise ValueError(message("per='band' for principal components", "", scaling=scaling, per=per))
         layers.append(how(name=how.__name__.lower()))
     return layers
+
+
+def linear_scaling(
+    image_shape: tuple[int, ...], mean: npt.ArrayLike, deviation: npt.ArrayLike
+) -> keras.Model:
+    """Return the preprocessing (x - mean) / deviation, with stated numbers, of one or each band."""
+    inputs = keras.Input(image_shape, name="image", dtype="float32")
+    mean, deviation = (
+        np.broadcast_to(np.asarray(one, np.float32), image_shape[-1:]) for one in (mean, deviation)
+    )
+    if not mean.any() and (deviation == 1).all():
+        return keras.Model(inputs, keras.layers.Identity(dtype="float32")(inputs), name="preprocessing")
+    layer = Standardize(center=bool(mean.any()), name="linear_scaling")
+    found = layer(inputs)
+    layer.mean.assign(mean)
+    layer.deviation.assign(deviation)
+    return keras.Model(inputs, found, name="preprocessing")
