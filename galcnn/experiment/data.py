@@ -59,7 +59,7 @@ class ExperimentData:
     def parent(self) -> Parent | None:
         """Network from which the training starts, read when it is asked for; None if its weights are new."""
         start = self.experiment.start
-        return None if start is None else resolve(start.model)
+        return None if start is None else resolve(start.model, scaling=start.scaling)
 
     def network_settings(self, *, averaged: bool = False) -> NetworkSettings:
         """Return the settings of the network, with its default field and orientations filled in.
