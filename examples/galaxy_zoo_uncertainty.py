@@ -8,13 +8,17 @@ Then run this script, which takes a few minutes:
 
     python examples/galaxy_zoo_uncertainty.py labels.csv seed-0 seed-1 seed-2 seed-3
 
-Everything is fitted on the validation galaxies and measured on the test galaxies.
+Further arguments are folders of other pictures, such as those of another survey or the galaxies that the
+training left out. Everything is fitted on the validation galaxies and measured on the test galaxies.
 """
 
+import io
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+from PIL import Image
 from scipy.ndimage import gaussian_filter, zoom
 from scipy.stats import rankdata
 
@@ -23,8 +27,11 @@ from galcnn.experiment import Experiment, read_data
 from galcnn.model import load_model
 from galcnn.model.bundle import with_embedding
 from galcnn.prediction import Prediction
+from galcnn.simulation import simulate, simulate_catalog
+from galcnn.transforms import render
 from galcnn.uncertainty import (
     Uncertainty,
+    UncertaintyRecord,
     calibration_test,
     fit_calibration,
     fit_conformal,
@@ -32,8 +39,10 @@ from galcnn.uncertainty import (
     image_measures,
 )
 
-#: Number of test galaxies for each kind of alteration.
-ALTERED = 300
+#: Number of test galaxies for each kind of alteration, and in each set that is judged as a whole.
+ALTERED, SET = 100, 100
+#: Number of random splits.
+SPLITS = 200
 
 
 def of_mean(members, ids, classes):
@@ -45,6 +54,8 @@ def altered(images):
     """Return altered images, which should give a warning, except for the original and rotated ones."""
     n, ny, nx, _ = images.shape
     rng = np.random.default_rng(0)
+    white = rng.normal(0, 1, images.shape)
+    smooth = gaussian_filter(white, (0, 2, 2, 0))
 
     def rescaled(factor):
         made = zoom(images, (1, factor, factor, 1), order=1)
@@ -55,23 +66,116 @@ def altered(images):
         around = ((0, 0), (y, ny - y - made.shape[1]), (x, nx - x - made.shape[2]), (0, 0))
         return np.pad(made, around, mode="edge")
 
-    noise = rng.normal(0, 20, images.shape)
     return {
         "as they are": images,
         "turned by 90 degrees": np.rot90(images, axes=(1, 2)),
+        "greyscale": np.repeat(np.round(images.mean(axis=-1, keepdims=True)), 3, axis=-1),
+        "greyscale, as JPEG": jpeg(np.repeat(images.mean(axis=-1, keepdims=True), 3, axis=-1), 90),
+        "one band three times": np.repeat(images[..., :1], 3, axis=-1),
+        "negative": 255 - images,
+        "bands in reverse order": images[..., ::-1],
+        "blurred, sigma 1 pixel": gaussian_filter(images, (0, 1, 1, 0)),
         "blurred, sigma 2 pixels": gaussian_filter(images, (0, 2, 2, 0)),
         "blurred, sigma 6 pixels": gaussian_filter(images, (0, 6, 6, 0)),
         "twice as large": rescaled(2.0),
+        "1.5 times as large": rescaled(1.5),
         "half as large": rescaled(0.5),
-        "noise of 20 added": np.clip(images + noise, 0, 255),
-        "noise alone": np.clip(rng.normal(60, 40, images.shape), 0, 255),
+        "noise of 10 added": np.clip(images + 10 * white, 0, 255),
+        "smooth noise of 10 added": np.clip(images + 10 * smooth / smooth.std(), 0, 255),
+        "1.5 times as bright": np.clip(1.5 * images, 0, 255),
+        "JPEG of quality 50": jpeg(images, 50),
+        "noise alone": np.clip(60 + 40 * white, 0, 255),
         "pixels shuffled": rng.permuted(images.reshape(n, -1, 3), axis=1).reshape(images.shape),
-        "negative": 255 - images,
-        "one band three times": np.repeat(images[..., :1], 3, axis=-1),
     }
 
 
-def main(catalog, folders):
+def jpeg(images, quality):
+    """Return 8-bit images as they are read back from JPEG files."""
+    read = []
+    for image in images:
+        file = io.BytesIO()
+        Image.fromarray(np.clip(np.round(image), 0, 255).astype(np.uint8)).save(file, "JPEG", quality=quality)
+        read.append(np.asarray(Image.open(file)))
+    return np.stack(read)
+
+
+def simulated(n, spec):
+    """Return simulated galaxies in the colours of SDSS's pictures."""
+    cutouts = simulate(simulate_catalog(n, seed=5), seed=5, shape=spec.shape)
+    return np.stack([np.moveaxis(render(cutout, "sdss").flux, 0, -1) for cutout in cutouts])
+
+
+def pictures(folder, spec):
+    """Return the pictures of a folder, resampled to the shape of the training images."""
+    found = []
+    for path in sorted(Path(folder).iterdir()):
+        picture = Image.open(path).convert("RGB").resize(spec.shape[::-1], Image.Resampling.LANCZOS)
+        found.append(np.asarray(picture))
+    return np.stack(found)
+
+
+def again(training, *aside):
+    """Exchange validation and test galaxies at random: false alarms, and sets called unlike by mistake."""
+    measures = {name: np.concatenate([part[0][name] for part in aside]) for name in aside[0][0]}
+    embedding, rng = np.concatenate([part[1] for part in aside]), np.random.default_rng(2)
+
+    def rows(chosen):
+        return {name: values[chosen] for name, values in measures.items()}, embedding[chosen]
+
+    shares, unlike = [], []
+    for _ in range(SPLITS):
+        one, other = np.array_split(rng.permutation(len(embedding)), 2)
+        ood = fit_out_of_distribution(*training, *rows(one), false_alarms=0.01)
+        shares.append(ood.warn(*rows(other))[0].mean())
+        unlike += [ood.set_test(ood.counts(*rows(part))).unlike for part in (other[:SET], other[-SET:])]
+    print(
+        f"{SPLITS} random splits of validation and test set: {np.mean(shares):.4f} false alarms on average,"
+    )
+    print(
+        f"more than 0.015 in {np.mean(np.array(shares) > 0.015):.2f} of the splits; {sum(unlike)} of", end=" "
+    )
+    print(f"{len(unlike)} sets of {SET} called unlike at a level of 0.01")
+
+
+def warnings(trained, sides, others):
+    """Warn of the test galaxies, altered ones, simulated ones and the pictures in other folders."""
+    card, test = trained.card, sides["test"]
+    ood = UncertaintyRecord.read(trained.folder, card.model_sha256).out_of_distribution
+    answering = with_embedding(trained)
+    print(f"\nout-of-distribution warning of {card.name}: {ood.false_alarms:.1%} false alarms promised")
+    print(f"{'':<32} share with a warning [95 %]; sets of {SET} found at a level of 1 %; main reason")
+
+    def judge(name, images):
+        images = np.ascontiguousarray(images, dtype=np.float32)
+        seen = image_measures(images, card.inputs), answering.predict(images, batch_size=256, verbose=0)[1]
+        outside, reasons, _ = ood.warn(*seen)
+        why = [reason.partition(" ")[0] for reason in reasons if reason]
+        sets = []
+        for first in range(0, len(images) - SET + 1, SET):
+            rows = slice(first, first + SET)
+            sets.append(ood.set_test(ood.counts({k: v[rows] for k, v in seen[0].items()}, seen[1][rows])))
+        most = max(set(why), key=why.count) if why else ""
+        found = f"{sum(one.unlike for one in sets)} of {len(sets)}"
+        print(f"{name:<32} {exact_share(outside)}  {found:<10} {most}", flush=True)
+
+    pixels = test.images[:][np.random.default_rng(1).permutation(len(test))]
+    judge("test galaxies", pixels)
+    for name, images in altered(pixels[:ALTERED]).items():
+        judge(name, images)
+    judge("simulated galaxies", simulated(ALTERED, card.inputs))
+    for folder in others:
+        judge(Path(folder).name, pictures(folder, card.inputs))
+
+    def seen_of(side):
+        answer = answering.predict(side.images[:], batch_size=256, verbose=0)
+        return image_measures(side.images[:], card.inputs), answer[1]
+
+    again(seen_of(sides["train"]), *(seen_of(side) for side in (sides["validation"], test)))
+
+
+def main(catalog, arguments):
+    folders = [name for name in arguments if (Path(name) / "card.json").is_file()]
+    others = [name for name in arguments if name not in folders]
     models = [load_model(folder) for folder in folders]
     card = models[0].card
     experiment = Experiment.from_dict(card.settings)
@@ -79,7 +183,7 @@ def main(catalog, folders):
     sides = read_data(experiment).sides
     labels = {name: [side.classes[k] for k in side.labels] for name, side in sides.items()}
     held, test = sides["validation"], sides["test"]
-    rows, uncalibrated, calibrated, seen = [], [], [], {}
+    rows, uncalibrated, calibrated = [], [], []
 
     def line(name, prediction):
         measured = calibration_test(prediction, labels["test"])
@@ -97,9 +201,8 @@ def main(catalog, folders):
         answering = with_embedding(trained)
         predictions = {}
         for side in (held, test):
-            logits, features = answering.predict(side.images[:], batch_size=256, verbose=0)
+            logits, _ = answering.predict(side.images[:], batch_size=256, verbose=0)
             predictions[side.ids] = Prediction(side.ids, logits, side.classes)
-            seen.setdefault(side.ids, features)  # embeddings of the first model
         before, own = predictions[test.ids], predictions[held.ids]
         name = folder.rstrip("/").rpartition("/")[2]
         line(name, before)
@@ -139,24 +242,7 @@ def main(catalog, folders):
             own = "  ".join(f"{c} {found[f'coverage_{c}'].value:.2f}" for c in classes)
             kind = f"{rule}, per class" if per_class else rule
             print(f"{kind:<22} {coverage:.2f}  {found['coverage']}  size {found['size'].value:.2f}  {own}")
-    answering, train = with_embedding(models[0]), sides["train"].images[:]
-    embedding = answering.predict(train, batch_size=256, verbose=0)[1]
-
-    def of(images):
-        return image_measures(images, card.inputs)
-
-    ood = fit_out_of_distribution(of(train), embedding, of(held.images[:]), seen[held.ids], false_alarms=0.01)
-    outside = ood.warn(of(test.images[:]), seen[test.ids])[0]
-    print(f"\ndomain warning of {folders[0]}: limit {ood.limit:.1f}, 1 % false alarms promised")
-    print(f"{'test galaxies warned of':<32} {exact_share(outside)}")
-    some = np.random.default_rng(1).permutation(len(test))[:ALTERED]
-    for name, images in altered(test.images[:][some]).items():
-        images = np.ascontiguousarray(images, dtype=np.float32)
-        features = answering.predict(images, batch_size=256, verbose=0)[1]
-        outside, reasons, _ = ood.warn(of(images), features)
-        why = [reason.partition(" ")[0] for reason in reasons if reason]
-        most = max(set(why), key=why.count) if why else ""
-        print(f"{name:<32} {exact_share(outside)}  {most}", flush=True)
+    warnings(models[0], sides, others)
 
 
 if __name__ == "__main__":

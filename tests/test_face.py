@@ -15,7 +15,7 @@ from astropy.table import Table
 import galcnn
 from galcnn.catalog import Question, Votes
 from galcnn.evaluation import Score
-from galcnn.experiment.uncertainty import CalibrationSettings
+from galcnn.experiment.settings import CalibrationSettings
 from galcnn.explain import CAM, GradCAM, Saliency, explain
 from galcnn.files import as_cutout, to_ccddata
 from galcnn.model import Card, InputSpec

@@ -10,7 +10,7 @@ from galcnn.cli import options
 from galcnn.cli.answers import tell
 
 if TYPE_CHECKING:
-    from galcnn.uncertainty.calibration import Kind
+    from galcnn.uncertainty.calibration import Choice
     from galcnn.uncertainty.prediction_sets import Rule
 
 
@@ -25,10 +25,11 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--kind",
-    type=click.Choice(["temperature", "vector"]),
-    default="temperature",
+    type=click.Choice(["auto", "temperature", "bias", "vector"]),
+    default="auto",
     show_default=True,
-    help="Calibration: one temperature for all classes, or a factor and an offset for each class.",
+    help="Calibration: one temperature; with an offset (bias), or an offset and a factor (vector), for each "
+    "class; or the best of them in cross-validation (auto).",
 )
 @click.option(
     "--coverage",
@@ -62,7 +63,7 @@ def command(
     id_: str | None,
     images: str | None,
     fit: bool,
-    kind: Kind,
+    kind: Choice,
     coverage: float,
     rule: Rule,
     per_class: bool,
@@ -77,9 +78,10 @@ def command(
     galcnn calibrate model --catalog labels.csv --coverage 0.95 --per-class
     galcnn calibrate imported --catalog labels.csv --label morphology --image-column file
 
-    Writes MODEL/uncertainty.json. Fitted to the validation galaxies: the temperature of the probabilities,
-    prediction sets with the given coverage, and the limit beyond which a galaxy is out of distribution
-    (OOD). Each is checked on the test set, which is not used for the fit.
+    Writes MODEL/uncertainty.json anew; galcnn train has written it with the defaults. Fitted to the
+    validation galaxies: the calibration of the probabilities, prediction sets with the given coverage, and
+    the limit beyond which a galaxy is out of distribution (OOD). Each is checked on the test set, which is
+    not used for the fit.
 
     A model of galcnn import needs a labelled --catalog, which is split here. If the network was trained on
     some of its galaxies, the results are too good.
@@ -88,7 +90,7 @@ def command(
 
     load_tensorflow(device=device)
     from galcnn.experiment import calibrate
-    from galcnn.experiment.uncertainty import CalibrationSettings
+    from galcnn.experiment.settings import CalibrationSettings
 
     record = calibrate(
         model,
@@ -96,7 +98,7 @@ def command(
         columns=options.chosen(image=image_column, class_=label, id=id_),
         images=images,
         fit=fit,
-        settings=CalibrationSettings(kind, coverage, rule, per_class, false_alarms),
+        settings=CalibrationSettings(True, kind, coverage, rule, per_class, false_alarms),
         progress=options.progress(quiet),
     )
     for line in record.lines():

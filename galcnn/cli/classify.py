@@ -176,10 +176,11 @@ def command(
 
     Columns: id, class, p_<class> for each class, entropy (nats), flag and reason. The flag is a sum of
     1 (unreadable), 2 (does not fit the model), 4 (many masked pixels), 8 (blank band), 16 (out of
-    distribution) and 32 (logits are not finite). After galcnn calibrate, the probabilities are
-    calibrated, and there are columns set (classes that cannot be excluded) and distance (from the
-    training set). A model of vote fractions gives id, f_<answer> for each answer, flag and reason.
-    An ensemble gives mean probabilities, their standard deviations and the mutual information.
+    distribution) and 32 (logits are not finite). With an uncertainty record, which galcnn train and galcnn
+    calibrate write, the probabilities are calibrated, and there are columns set (classes that cannot be
+    excluded) and distance (from the training set); of 50 or more galaxies it is said whether they are
+    unlike the training set as a whole. A model of vote fractions gives id, f_<answer> for each answer, flag
+    and reason. An ensemble gives mean probabilities, their standard deviations and the mutual information.
 
     By default, a model averages its answer over 8 orientations of each image, at 8 times the cost of one.
     --orientations 1 is faster and slightly less accurate; the results of galcnn calibrate are then not
@@ -329,7 +330,7 @@ def command(
             if is_table:
                 table = classify_sources(models, galaxies, source, settings=settings, progress=progress)
                 write_table(table, out)
-                counts = {"rows": len(table), **counts_of(table["flag"])}
+                counts = {"rows": len(table), **counts_of(table["flag"]), **table.meta}
             else:
                 counts = run_catalog(
                     models, galaxies, source, out, settings=settings, overwrite=overwrite, progress=progress
@@ -341,4 +342,8 @@ def command(
         raise ValueError(f"None of {rows} images could be classified. {why} See {written}.")
     if failed:
         click.echo(f"{failed} of {rows} could not be classified; {written} gives the reasons", err=True)
+    if judged := counts.get("set_test"):
+        said = judged if isinstance(judged, str) else judged["text"]
+        tell(set_test=said)
+        click.echo(said)
     click.echo(f"wrote {written}: {rows} rows")

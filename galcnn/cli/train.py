@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,11 @@ from galcnn.cli import options
     options.setting("--freeze", "start.freeze", "none|body|all|N"),
     options.setting("--head-epochs", "start.head_epochs", "N"),
 )
+@click.option(
+    "--no-calibrate",
+    is_flag=True,
+    help="Do not measure the uncertainty at the end; see galcnn calibrate.",
+)
 @click.option("--out", metavar="MODEL", help="Output folder of the model.")
 @options.overwrite
 @options.section(
@@ -59,6 +65,7 @@ from galcnn.cli import options
 @options.quiet
 def command(
     experiment: str | None,
+    no_calibrate: bool,
     out: str | None,
     overwrite: bool,
     figure: str | None,
@@ -76,9 +83,11 @@ def command(
     galcnn train model/card.json --out again
     galcnn train --from model --freeze body --catalog mine.csv --label ring --out rings
 
-    Scores are measured once, on the test set, for two class priors, see galcnn classify --prior. An
-    interrupted training is continued by the same command. A card.json repeats the training of its model.
-    Every setting of EXPERIMENT.toml can also be given by --set, and --list-settings lists them.
+    Scores are measured once, on the test set, for two class priors, see galcnn classify --prior. The
+    uncertainty (calibration, prediction sets and out-of-distribution limit) is fitted to the validation set
+    and checked on the test set. An interrupted training is continued by the same command. A card.json
+    repeats the training of its model. Every setting of EXPERIMENT.toml can also be given by --set, and
+    --list-settings lists them.
     """
     from galcnn.cli.quiet import load_tensorflow, muted_stderr
 
@@ -87,6 +96,8 @@ def command(
     from galcnn.experiment.assignments import experiment_from
 
     wanted, progress = experiment_from(experiment, options.assignments()), options.progress(quiet)
+    if no_calibrate:
+        wanted = replace(wanted, calibration=replace(wanted.calibration, enabled=False))
     if out is None and figure is None:
         raise click.UsageError("Expected --out MODEL, the folder of the model.")
     load_tensorflow(start=False)
@@ -141,6 +152,8 @@ def _say_rate(rate: float | None, figure: str) -> None:
 
 def _report(card: Any, out: Path, orientations: int) -> None:
     from galcnn.catalog.names import LEFT_OUT
+    from galcnn.uncertainty import UncertaintyRecord
+    from galcnn.uncertainty.record import UNCERTAINTY_FILE
 
     counts = {side: sum(n.values()) for side, n in card.data["counts"].items()}
     click.echo(
@@ -155,7 +168,10 @@ def _report(card: Any, out: Path, orientations: int) -> None:
             click.echo(f"start from {card.parent['name']}, {name.replace('_', ' ')}: {card.parent[name]}")
     if card.data["masked_fraction"] > 0.01:
         click.echo(f"{card.data['masked_fraction']:.0%} of all pixels are masked and were filled with sky")
-    click.echo(f"scores on the test set, with 95 % intervals, after {card.metrics['epochs']} epochs:")
+    calibrated = "calibrated " if card.metrics.get("calibrated") else ""
+    click.echo(
+        f"{calibrated}scores on the test set, with 95 % intervals, after {card.metrics['epochs']} epochs:"
+    )
     sides = [card.metrics["test"], card.metrics.get("test_sqrt", {})]
     if sides[1]:
         click.echo(f"  {'':<28} {'--prior catalog (default)':<25}  {'--prior sqrt':<20}")
@@ -179,5 +195,9 @@ def _report(card: Any, out: Path, orientations: int) -> None:
             f"predictions average {orientations} orientations of each image, at {orientations} times the "
             "cost of one; galcnn classify --orientations 1 is faster"
         )
-    click.echo(f"wrote {out}/: model.keras, card.json, history.csv, test.ecsv")
+    record = UncertaintyRecord.read(out, card.model_sha256)
+    for line in [] if record is None else record.lines():
+        click.echo(line)
+    written = "model.keras, card.json, history.csv, test.ecsv"
+    click.echo(f"wrote {out}/: {written}{'' if record is None else f', {UNCERTAINTY_FILE}'}")
     click.echo(f"next: galcnn classify {out} IMAGE... --out classes.ecsv")

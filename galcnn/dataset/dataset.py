@@ -17,7 +17,7 @@ from galcnn.dataset.shards import PackedImages
 from galcnn.errors import message
 from galcnn.model import InputSpec
 
-_PIECE = 1024
+_PIECE = 256
 
 
 @dataclass(frozen=True, eq=False)

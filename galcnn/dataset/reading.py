@@ -277,7 +277,9 @@ def _shard(
         for _ in rows:
             step()
         return entry
-    whole = files.size is None and files.spec.unit == DISPLAY.name  # resampled pictures are not integer
+    whole = (
+        files.size is None and not files.fit and files.spec.unit == DISPLAY.name
+    )  # resampled pictures are not integer
     images = np.empty((len(rows), *files.spec.image_shape), dtype=np.uint8 if whole else np.float32)
     masked, failed = 0.0, {}
     for i, row in enumerate(rows):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import mmap
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -53,6 +54,11 @@ class PackedImages:
         for i in np.argsort(wanted, kind="stable"):  # read in disk order
             shard, row = divmod(int(wanted[i]), size)
             images[i] = self.shards[shard][row]
+        for shard in np.unique(wanted // size):
+            # Else the pages that were read count as memory of this process until the system needs them.
+            pages = self.shards[shard].base
+            if isinstance(pages, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+                pages.madvise(mmap.MADV_DONTNEED)
         return images
 
     def select(self, which: npt.NDArray[Any]) -> PackedImages:

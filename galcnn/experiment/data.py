@@ -207,11 +207,13 @@ def data_of(
     *,
     folder: str | os.PathLike[str] | None = None,
     same: bool = False,
+    scratch: str | os.PathLike[str] | None = None,
     progress: Progress = silent,
 ) -> ExperimentData:
     """Read the data of the experiment in a model's card, from another folder of images if one is given.
 
-    With `same`, their hash is checked.
+    With `same`, their hash is checked. With `scratch`, a folder, the images are packed there unless the
+    experiment has shards, and are not kept in memory.
     """
     given = training_catalog(card) if catalog is None else catalog
     experiment = Experiment.from_dict(card.settings)
@@ -219,6 +221,9 @@ def data_of(
         experiment = replace(experiment, data=replace(experiment.data, catalog=os.fspath(given)))
     if folder is not None:
         experiment = replace(experiment, data=replace(experiment.data, images=os.fspath(folder)))
+    if scratch is not None:
+        shards = experiment.data.shards or os.fspath(scratch)
+        experiment = replace(experiment, data=replace(experiment.data, shards=shards, cache_megabytes=0.0))
     # A child keeps the images of its parent, which need not be there any more.
     inputs = card.inputs if experiment.start is not None else None
     found = read_data(experiment, catalog=given, inputs=inputs, progress=progress)
@@ -241,13 +246,23 @@ def data_of_network(
     columns: Columns | None = None,
     folder: str | os.PathLike[str] | None = None,
     fit: bool = False,
+    scratch: str | os.PathLike[str] | None = None,
     progress: Progress = silent,
 ) -> ExperimentData:
-    """Read and split a catalog with classes for a network that was trained elsewhere."""
+    """Read and split a catalog with classes for a network that was trained elsewhere.
+
+    With `scratch`, a folder, the images are packed there and are not kept in memory.
+    """
     found = read_catalog(catalog, columns=columns).labelled()
     found = split_catalog(found, by=DataSettings("").split_by, fractions=DataSettings("").fractions, seed=0)
     dataset = read_dataset(
-        found, images=folder, inputs=card.inputs, fit=fit, classes=card.classes, progress=progress
+        found,
+        images=folder,
+        inputs=card.inputs,
+        fit=fit,
+        classes=card.classes,
+        shards=scratch,
+        progress=progress,
     )
     found = found.select([name not in dataset.left_out for name in found.ids])
     sides = {name: dataset.select(np.asarray(found.table["split"]) == name) for name in SPLITS}

@@ -19,6 +19,8 @@ from galcnn.errors import did_you_mean, message, wrong_type
 from galcnn.model import Card, DeviceSettings, NetworkSettings
 from galcnn.model.settings import Per, Scaling, Stretch
 from galcnn.training import Augmentation, RandomRedshift, Schedule, StartSettings, TrainingSettings
+from galcnn.uncertainty.calibration import Choice
+from galcnn.uncertainty.prediction_sets import Rule
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,39 @@ class DataSettings:
 
 
 @dataclass(frozen=True)
+class CalibrationSettings:
+    """Settings of calibration, prediction sets and out-of-distribution warning.
+
+    Attributes
+    ----------
+    enabled : bool
+        If true, galcnn train ends with the calibration. ``galcnn calibrate`` does it later.
+    kind : {"auto", "temperature", "bias", "vector"}
+        Kind of calibration, see `galcnn.uncertainty.fit_calibration`.
+    coverage : float
+        Coverage of the prediction sets, see `galcnn.uncertainty.prediction_sets.ConformalSets`.
+    rule : {"threshold", "adaptive"}
+        Rule of the prediction sets.
+    per_class : bool
+        If true, the coverage holds for each class.
+    false_alarms : float
+        False alarm rate of the out-of-distribution warning. See the class `OutOfDistribution`.
+    """
+
+    enabled: bool = True
+    kind: Choice = "auto"
+    coverage: float = 0.9
+    rule: Rule = "threshold"
+    per_class: bool = False
+    false_alarms: float = 0.01
+
+    def __post_init__(self) -> None:
+        for name in ("coverage", "false_alarms"):
+            if not 0 < getattr(self, name) < 1:
+                raise ValueError(message(f"{name} in (0, 1)", "", **{name: getattr(self, name)}))
+
+
+@dataclass(frozen=True)
 class Experiment:
     """Settings of an experiment.
 
@@ -143,6 +178,8 @@ class Experiment:
     health : int or None
         Updates between two measurements of the gradients, for galcnn diagnose; none: no measurements.
         See `galcnn.diagnostics.GradientHealth`. The trained model does not depend on it.
+    calibration : CalibrationSettings
+        Section ``[calibration]``. The trained model does not depend on it.
     """
 
     data: DataSettings
@@ -153,6 +190,7 @@ class Experiment:
     seed: int = 0
     deterministic: bool = False
     health: int | None = None
+    calibration: CalibrationSettings = field(default_factory=CalibrationSettings)
 
     def __post_init__(self) -> None:
         if not isinstance(self.data, DataSettings):
@@ -301,6 +339,7 @@ _SECTIONS: Mapping[str, type] = {
     "data": DataSettings,
     "network": NetworkSettings,
     "training": TrainingSettings,
+    "calibration": CalibrationSettings,
     "devices": DeviceSettings,
     "augmentation": Augmentation,
     "redshift": RandomRedshift,

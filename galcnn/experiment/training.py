@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import os
 import platform
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -38,19 +39,22 @@ from galcnn.evaluation.votes import evaluate_votes
 from galcnn.experiment.data import ExperimentData, read_data
 from galcnn.experiment.settings import Experiment, read_settings
 from galcnn.experiment.starting import parent_record
+from galcnn.experiment.uncertainty import Measured, measure_uncertainty
 from galcnn.model import Card, TrainedModel, load_model, save_model
 from galcnn.model.build import NETWORK
 from galcnn.model.bundle import refuse_foreign_folder
 from galcnn.model.devices import devices_used, is_chief, make_strategy
 from galcnn.model.pretrained import Parent
 from galcnn.model.profile import cost_of
-from galcnn.prediction import Prediction, predict_images
+from galcnn.prediction import OUTSIDE, Prediction, predict_images
 from galcnn.prediction.priors import sqrt_prior
 from galcnn.training import StartSettings, class_frequency, fit, trained_prior, training_batches
 from galcnn.training.callbacks import epochs_shown
 from galcnn.training.checkpoint import Checkpoint, changed_keys
 from galcnn.training.fine_tuning import count_frozen
 from galcnn.training.workers import summed_over_workers
+from galcnn.uncertainty import UncertaintyRecord
+from galcnn.uncertainty.record import UNCERTAINTY_FILE
 
 
 def train(
@@ -78,9 +82,11 @@ def train(
         another file of this name is replaced only if `overwrite`.
     out : path-like
         Model folder: ``model.keras``, ``card.json``, ``history.csv`` (one row per epoch), ``test.ecsv``
-        (predictions of the test galaxies with their true classes or votes), ``left_out.ecsv`` (id and
-        reason of galaxies whose images cannot be read, if any) and, if the experiment sets `health`,
-        ``health.csv`` (``OUT.health.csv`` during training).
+        (predictions of the test galaxies, calibrated if there is a record, with their true classes or
+        votes), ``uncertainty.json`` (record of `galcnn.experiment.calibrate`, unless the experiment
+        disables it or the labels are votes), ``left_out.ecsv`` (id and reason of galaxies whose images
+        cannot be read, if any) and, if the experiment sets `health`, ``health.csv``
+        (``OUT.health.csv`` during training).
     settings : mapping, optional
         Settings that replace those of the experiment, as in its TOML file: section -> key -> value, such
         as ``{"data": {"label": "morphology"}, "training": {"epochs": 20}}``.
@@ -134,6 +140,7 @@ def train(
         with atomic.writing(catalog_of(out)) as temporary:
             temporary.write_bytes(content)
     if finished is not None:
+        _calibrate_finished(finished, prepared, strategy, progress)
         return finished
     training = prepared.sides["train"]
     shared = strategy.num_replicas_in_sync > 1
@@ -166,6 +173,7 @@ def train(
         parent=parent_record(prepared.parent, experiment, prepared.catalog, training, n_frozen),
         overwrite=overwrite,
         strategy=strategy,
+        progress=progress,
     )
     if is_chief(strategy):
         for beside in (checkpoint.path, health_log_of(out)):
@@ -278,7 +286,7 @@ def _told(experiment: Experiment, parent: Parent | None) -> dict[str, Any]:
     content = experiment.to_dict()
     for name in ("catalog", "images", "shards", "cache_megabytes", "max_unreadable"):
         del content["data"][name]
-    del content["devices"], content["health"]
+    del content["devices"], content["health"], content["calibration"]
     if parent is not None:
         content["start"]["model"] = parent.sha256 or parent.name
     return content
@@ -337,20 +345,31 @@ def _score_and_save(
     parent: Mapping[str, Any],
     overwrite: bool,
     strategy: tf.distribute.Strategy,
+    progress: Progress,
 ) -> TrainedModel:
-    scored = score(prepared, model)
     card = Card(
-        **scored.answers,
+        **_answers(prepared),
         inputs=prepared.dataset.inputs,
         data=_describe(prepared),
         settings=prepared.experiment.to_dict(),
-        metrics={"n_test": len(scored.table), "epochs": len(history["loss"])} | _metrics(scored),
         cost=cost_of(model.get_layer(NETWORK), prepared.dataset.inputs.pixel_scale),
         versions=_versions(),
         devices=devices_used(strategy),
         parent=parent,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+    measured = None
+    if _calibrates(prepared):
+        calibration = prepared.experiment.calibration
+        measured = measure_uncertainty(TrainedModel(model, card), prepared, calibration, progress=progress)
+        extra = {**extra, UNCERTAINTY_FILE: functools.partial(_write_record, measured.record)}
+    scored = score(prepared, model, measured)
+    metrics = {
+        "n_test": len(scored.table),
+        "epochs": len(history["loss"]),
+        "calibrated": measured is not None,
+    }
+    card = replace(card, metrics=metrics | _metrics(scored))
     if not is_chief(strategy):  # only the first worker writes
         return TrainedModel(model, card)
     return save_model(
@@ -364,6 +383,26 @@ def _score_and_save(
         },
         overwrite=overwrite,
     )
+
+
+def _write_record(record: UncertaintyRecord, path: Path) -> None:
+    """Write a record into the folder of a model, whose card is written already."""
+    replace(record, model_sha256=Card.read(path.with_name("card.json")).model_sha256).write(path.parent)
+
+
+def _calibrates(prepared: ExperimentData) -> bool:
+    """Return True if the experiment ends with a calibration; there is none of vote fractions."""
+    return prepared.experiment.calibration.enabled and prepared.dataset.votes is None
+
+
+def _calibrate_finished(
+    trained: TrainedModel, prepared: ExperimentData, strategy: tf.distribute.Strategy, progress: Progress
+) -> None:
+    """Write the uncertainty record of a finished model that has none."""
+    assert trained.folder is not None  # for the type checker
+    if is_chief(strategy) and _calibrates(prepared) and not (trained.folder / UNCERTAINTY_FILE).exists():
+        settings = prepared.experiment.calibration
+        measure_uncertainty(trained, prepared, settings, progress=progress).record.write(trained.folder)
 
 
 def _left_out(reasons: Mapping[str, str]) -> dict[str, Callable[[Path], None]]:
@@ -430,8 +469,6 @@ class Scored:
 
     Attributes
     ----------
-    answers : mapping
-        Fields of the `galcnn.model.Card`: classes and priors, or votes.
     scores : mapping of str to galcnn.evaluation.Score
         Scores from `galcnn.evaluation.evaluate` or `evaluate_votes`.
     interval : str
@@ -442,35 +479,54 @@ class Scored:
         Scores under the class prior ``sqrt``; those of `scores` are under ``catalog``. Empty for votes.
     """
 
-    answers: Mapping[str, Any]
     scores: Mapping[str, Score]
     interval: str
     table: Table
     sqrt: Mapping[str, Score] = field(default_factory=dict)
 
 
-def score(prepared: ExperimentData, model: keras.Model) -> Scored:
-    """Evaluate a model on the test set."""
+def score(prepared: ExperimentData, model: keras.Model, measured: Measured | None = None) -> Scored:
+    """Evaluate a model on the test set: its calibrated answers, if they have been measured."""
+    if measured is not None:
+        return _classes(prepared, measured.prediction, measured)
     logits = predict_images(model, prepared.sides["test"].images)
     return (_classes if prepared.dataset.votes is None else _votes)(prepared, logits)
 
 
-def _classes(prepared: ExperimentData, logits: Any) -> Scored:
-    experiment, training, test = prepared.experiment, prepared.sides["train"], prepared.sides["test"]
+def _answers(prepared: ExperimentData) -> dict[str, Any]:
+    """Return the fields of a card that say what the model answers: classes and priors, or votes."""
+    if prepared.dataset.votes is not None:
+        return {"classes": (), "votes": prepared.dataset.votes}
+    catalog, trained = _priors(prepared)
+    return {"classes": prepared.dataset.classes, "class_prior": catalog, "trained_prior": trained}
+
+
+def _priors(prepared: ExperimentData) -> tuple[dict[str, float], dict[str, float]]:
+    """Return the class frequencies of the training set, and those in the loss."""
+    training, settings = prepared.sides["train"], prepared.experiment.training
+    mirror = settings.augmentation.mirror_of(training.classes)
+    return class_frequency(training), trained_prior(training, settings.balance, mirror)
+
+
+def _classes(prepared: ExperimentData, answer: Any, measured: Measured | None = None) -> Scored:
+    test, (catalog, trained) = prepared.sides["test"], _priors(prepared)
     labels = [test.classes[i] for i in test.labels]
-    mirror = experiment.training.augmentation.mirror_of(test.classes)
-    catalog = class_frequency(training)
-    trained = trained_prior(training, experiment.training.balance, mirror)
-    answers = {"classes": test.classes, "class_prior": catalog, "trained_prior": trained}
-    prediction = Prediction(test.ids, logits, test.classes).with_prior(catalog, trained)
-    table = prediction.to_table()
+    raw = answer if measured else Prediction(test.ids, answer, test.classes)
+    prediction = raw.with_prior(catalog, trained)
+    if measured is None:
+        table = prediction.to_table()
+    else:
+        flags = np.where(measured.outside, OUTSIDE, 0).astype(np.int16)
+        table = prediction.to_table(flags=flags, reasons=measured.reasons)
+        table["distance"] = measured.distance.astype(np.float32)
+        table["set"] = np.array(measured.record.sets.words(prediction), dtype=str)
     table.add_column(labels, name="true_class", index=1)
     scores, balanced = (
-        evaluate(prediction.with_prior(prior, trained), labels, seed=experiment.seed)
+        evaluate(prediction.with_prior(prior, trained), labels, seed=prepared.experiment.seed)
         for prior in (catalog, sqrt_prior(catalog))
     )
     interval = "95 % bootstrap, stratified by class; Wilson for a share of 0 or 1"
-    return Scored(answers, scores, interval, table, balanced)
+    return Scored(scores, interval, table, balanced)
 
 
 def _votes(prepared: ExperimentData, logits: Any) -> Scored:
@@ -482,4 +538,4 @@ def _votes(prepared: ExperimentData, logits: Any) -> Scored:
     table = fraction_table(test.ids, predicted, votes)
     for answer, values in zip(votes.answers, observed.T, strict=True):
         table[f"true_{answer}"] = values
-    return Scored({"classes": (), "votes": votes}, scores, "95 % bootstrap", table)
+    return Scored(scores, "95 % bootstrap", table)

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
 import numpy as np
 import numpy.typing as npt
 
-from galcnn._runtime.progress import Progress, silent
+from galcnn._runtime import seeding
+from galcnn._runtime.progress import Progress, Step, silent
 from galcnn.catalog import Catalog
-from galcnn.catalog.catalog import SPLITS, as_numbers
+from galcnn.catalog.catalog import as_numbers
 from galcnn.catalog.formats import Columns, Galaxies
 from galcnn.dataset import Dataset
 from galcnn.errors import message
 from galcnn.evaluation import Score, exact_share
-from galcnn.experiment.data import data_of, data_of_network
+from galcnn.experiment.data import ExperimentData, data_of, data_of_network
+from galcnn.experiment.settings import CalibrationSettings
 from galcnn.model import TrainedModel
 from galcnn.model.bundle import AnyModel, as_trained, with_embedding
 from galcnn.model.inputs import SCALE_TOLERANCE
@@ -32,35 +36,16 @@ from galcnn.uncertainty import (
     fit_conformal,
     fit_out_of_distribution,
     image_measures,
+    reliability,
 )
-from galcnn.uncertainty.calibration import Kind
+from galcnn.uncertainty.calibration import departures
 from galcnn.uncertainty.out_of_distribution import PIXEL_SCALE, REDSHIFT
-from galcnn.uncertainty.prediction_sets import Rule
 
-
-@dataclass(frozen=True)
-class CalibrationSettings:
-    """Settings of calibration, prediction sets and out-of-distribution warning.
-
-    Attributes
-    ----------
-    calibration : {"temperature", "vector"}
-        Method of calibration, see `galcnn.uncertainty.calibration.Calibration`.
-    coverage : float
-        Coverage of the prediction sets, see `galcnn.uncertainty.prediction_sets.ConformalSets`.
-    rule : {"threshold", "adaptive"}
-        Rule of the prediction sets.
-    per_class : bool
-        If True, the coverage holds for each class.
-    false_alarms : float
-        False alarm rate of the out-of-distribution warning, see the class `OutOfDistribution`.
-    """
-
-    calibration: Kind = "temperature"
-    coverage: float = 0.9
-    rule: Rule = "threshold"
-    per_class: bool = False
-    false_alarms: float = 0.01
+#: Size of the images of one forward pass, in bytes. Their measures need some ten times as much memory.
+_PIECE = 32_000_000
+#: Most galaxies of the training and of the validation set that describe the distribution of measures and
+#: embedding.
+_MOST = 10_000
 
 
 def calibrate(
@@ -125,69 +110,135 @@ def calibrate(
         )
     _ = trained.classes  # raises an error for a model of votes, before data are read
     card = trained.card
-    if "data" in card.settings:
-        if columns or images is not None or fit:
-            raise ValueError(
-                message(
-                    "a model without an experiment, for other columns, images or a pixel grid",
-                    "The experiment of this model says how its data are read.",
-                    columns=columns,
-                    images=images,
-                    fit=fit,
+    with tempfile.TemporaryDirectory(prefix="galcnn-calibrate-") as scratch:
+        if "data" in card.settings:
+            if columns or images is not None or fit:
+                raise ValueError(
+                    message(
+                        "a model without an experiment, for other columns, images or a pixel grid",
+                        "The experiment of this model says how its data are read.",
+                        columns=columns,
+                        images=images,
+                        fit=fit,
+                    )
                 )
-            )
-        prepared = data_of(card, catalog, same=True, progress=progress)
-    else:
-        if catalog is None:
-            raise ValueError(
-                message(
-                    "a catalog with classes, for a model that galcnn did not train",
-                    "Give it: --catalog.",
-                    catalog=catalog,
+            prepared = data_of(card, catalog, same=True, scratch=scratch, progress=progress)
+        else:
+            if catalog is None:
+                raise ValueError(
+                    message(
+                        "a catalog with classes, for a model that galcnn did not train",
+                        "Give it: --catalog.",
+                        catalog=catalog,
+                    )
                 )
+            prepared = data_of_network(
+                card, catalog, columns=columns, folder=images, fit=fit, scratch=scratch, progress=progress
             )
-        prepared = data_of_network(card, catalog, columns=columns, folder=images, fit=fit, progress=progress)
-    answering = with_embedding(trained)
-    redshifts = _redshifts(prepared.catalog)
-    training, aside, test = (_seen(trained, answering, prepared.sides[name], redshifts) for name in SPLITS)
-    calibration = fit_calibration(aside.prediction, aside.labels, kind=settings.calibration)
-    sets = fit_conformal(
-        calibration.apply(aside.prediction),
-        aside.labels,
-        coverage=settings.coverage,
-        rule=settings.rule,
-        per_class=settings.per_class,
-    )
-    ood = fit_out_of_distribution(
-        *training.measured,
-        *aside.measured,
-        false_alarms=settings.false_alarms,
-        ranges=_ranges(card.inputs.pixel_scale),
-    )
-    calibrated = calibration.apply(test.prediction)
-    outside, *_ = ood.warn(*test.measured)
-    before = calibration_test(test.prediction, test.labels, seed=prepared.experiment.seed)
-    after = calibration_test(calibrated, test.labels, seed=prepared.experiment.seed)
-    checked = sets.check(calibrated, test.labels)
-    measured = {
-        "n_test": len(test.labels),
-        "n_validation": len(aside.labels),
-        "calibration_error_before": _plain(before.error) | {"expected": before.expected, "p": before.p_value},
-        "calibration_error": _plain(after.error) | {"expected": after.expected, "p": after.p_value},
-        "false_alarms": _plain(exact_share(outside)),
-    } | {name: _plain(score) for name, score in checked.items()}
-    record = UncertaintyRecord(card.model_sha256, calibration, sets, ood, measured)
+        record = measure_uncertainty(trained, prepared, settings, progress=progress).record
     record.write(folder)
     return record
 
 
 @dataclass(frozen=True, eq=False)
+class Measured:
+    """The uncertainty record of a model, and its calibrated answers for the test set.
+
+    Attributes
+    ----------
+    record : galcnn.uncertainty.UncertaintyRecord
+        The record.
+    prediction : galcnn.prediction.Prediction
+        Calibrated prediction of the test galaxies, for the class frequencies of the catalog.
+    outside, reasons, distance : numpy.ndarray, list of str, numpy.ndarray
+        Out-of-distribution warnings of the test galaxies, see `OutOfDistribution.warn`.
+    """
+
+    record: UncertaintyRecord
+    prediction: Prediction
+    outside: npt.NDArray[np.bool_]
+    reasons: list[str]
+    distance: npt.NDArray[np.float64]
+
+
+def measure_uncertainty(
+    trained: TrainedModel,
+    prepared: ExperimentData,
+    settings: CalibrationSettings,
+    *,
+    progress: Progress = silent,
+) -> Measured:
+    """Fit calibration, sets and limit on training and validation sets; measure them on the test set.
+
+    The images are read in pieces. Of training and validation set at most 10,000 galaxies describe the
+    distribution of measures and embedding. If the validation galaxies are too few for the rate of false
+    alarms, it is the smallest that they can promise.
+    """
+    card, seed = trained.card, prepared.experiment.seed
+    redshifts = _redshifts(prepared.catalog)
+    sides = prepared.sides
+    rows = {name: np.arange(len(side)) for name, side in sides.items()}
+    rows["train"] = _some(len(sides["train"]), seed)
+    with progress("calibrate", sum(map(len, rows.values()))) as step:
+        seen = functools.partial(_seen, trained, with_embedding(trained), redshifts, step)
+        training = _joined(seen(sides["train"], rows["train"]))
+        aside = _joined(seen(sides["validation"], rows["validation"]), _some(len(sides["validation"]), seed))
+        calibration = fit_calibration(aside.prediction, aside.labels, kind=settings.kind)
+        sets = fit_conformal(
+            calibration.apply(aside.prediction),
+            aside.labels,
+            coverage=settings.coverage,
+            rule=settings.rule,
+            per_class=settings.per_class,
+        )
+        ood = fit_out_of_distribution(
+            training.measures,
+            training.embedding,
+            aside.measures,
+            aside.embedding,
+            false_alarms=max(settings.false_alarms, 1 / (len(aside.embedding) + 1)),
+            ranges=_ranges(card.inputs.pixel_scale),
+        )
+        pieces, warnings = [], []
+        for piece in seen(sides["test"], rows["test"]):
+            pieces.append(replace(piece, measures={}, embedding=piece.embedding[:0]))
+            warnings.append(ood.warn(piece.measures, piece.embedding))
+    test = _joined(pieces)
+    outside, reasons, distance = zip(*warnings, strict=True)
+    warned = np.concatenate(outside)
+    calibrated = calibration.apply(test.prediction)
+    before = calibration_test(test.prediction, test.labels, seed=seed)
+    after = calibration_test(calibrated, test.labels, seed=seed)
+    curve = reliability(calibrated, test.labels)
+    curve["departs"] = departures(curve)
+    measured = {
+        "n_test": len(test.labels),
+        "n_validation": len(aside.labels),
+        "calibration_error_before": _plain(before.error) | {"expected": before.expected, "p": before.p_value},
+        "calibration_error": _plain(after.error) | {"expected": after.expected, "p": after.p_value},
+        "false_alarms": _plain(exact_share(warned)) | {"asked": settings.false_alarms},
+        "reliability": [dict(zip(row.colnames, map(_rounded, row), strict=True)) for row in curve],
+    } | {name: _plain(score) for name, score in sets.check(calibrated, test.labels).items()}
+    record = UncertaintyRecord(card.model_sha256, calibration, sets, ood, measured)
+    return Measured(
+        record, calibrated, warned, [text for some in reasons for text in some], np.concatenate(distance)
+    )
+
+
+@dataclass(frozen=True, eq=False)
 class _Seen:
-    """Predictions, labels and image measures of one split."""
+    """Predictions, labels and image measures of galaxies."""
 
     prediction: Prediction
     labels: list[str]
-    measured: tuple[Mapping[str, npt.NDArray[np.float64]], npt.NDArray[np.float32]]
+    measures: Mapping[str, npt.NDArray[np.float64]]
+    embedding: npt.NDArray[np.float32]
+
+
+def _some(n: int, seed: int) -> npt.NDArray[np.int_]:
+    """Return at most `_MOST` random rows of n, in order."""
+    rows = seeding.generator(seed, "calibration sample").permutation(n)[:_MOST]
+    return np.sort(rows)
 
 
 def _redshifts(catalog: Catalog) -> dict[str, float]:
@@ -206,21 +257,57 @@ def _ranges(pixel_scale: float | None) -> dict[str, tuple[float, float]]:
 
 
 def _seen(
-    trained: TrainedModel, answering: keras.Model, side: Dataset, redshifts: Mapping[str, float]
-) -> _Seen:
-    """Predict one split, with probabilities for the class frequencies of the catalog."""
-    images = side.images[:]
-    logits, embedding = answering.predict(images, batch_size=BATCH, verbose=0)
-    prediction = Prediction(side.ids, logits, side.classes)
+    trained: TrainedModel,
+    answering: keras.Model,
+    redshifts: Mapping[str, float],
+    step: Step,
+    side: Dataset,
+    chosen: npt.NDArray[np.int_],
+) -> Iterator[_Seen]:
+    """Predict rows of a split in pieces, with probabilities for the class frequencies of the catalog."""
     card = trained.card
-    if (prior := prior_of(DEFAULT_PRIOR, trained)) is not None:
-        prediction = prediction.with_prior(prior, card.trained_prior)
-    known = {REDSHIFT: np.array([redshifts[name] for name in side.ids])} if redshifts else {}
+    prior = prior_of(DEFAULT_PRIOR, trained)
+    size = max(1, min(BATCH, _PIECE // (4 * int(np.prod(side.inputs.image_shape)))))
+    for first in range(0, len(chosen), size):
+        rows = chosen[first : first + size]
+        images, ids = side.images[rows], tuple(side.ids[row] for row in rows)
+        logits, embedding = answering.predict(images, batch_size=BATCH, verbose=0)
+        prediction = Prediction(ids, logits, side.classes)
+        known = {REDSHIFT: np.array([redshifts[name] for name in ids])} if redshifts else {}
+        yield _Seen(
+            prediction if prior is None else prediction.with_prior(prior, card.trained_prior),
+            [side.classes[i] for i in side.labels[rows]],
+            image_measures(images, side.inputs) | known,
+            embedding,
+        )
+        step(n=len(ids))
+
+
+def _joined(pieces: Iterable[_Seen], rows: npt.NDArray[np.int_] | None = None) -> _Seen:
+    """Join the pieces of a split; keep measures and embedding of these rows only, by default of all."""
+    first = 0
+    kept: list[_Seen] = []
+    for piece in pieces:
+        n = len(piece.labels)
+        if rows is not None:
+            own = rows[(rows >= first) & (rows < first + n)] - first
+            measures = {name: values[own] for name, values in piece.measures.items()}
+            piece = replace(piece, measures=measures, embedding=piece.embedding[own])
+        kept.append(piece)
+        first += n
+    predictions = [piece.prediction for piece in kept]
+    ids = tuple(name for one in predictions for name in one.ids)
     return _Seen(
-        prediction,
-        [side.classes[i] for i in side.labels],
-        (image_measures(images, side.inputs) | known, embedding),
+        replace(predictions[0], ids=ids, logits=np.concatenate([one.logits for one in predictions])),
+        [label for piece in kept for label in piece.labels],
+        {name: np.concatenate([piece.measures[name] for piece in kept]) for name in kept[0].measures},
+        np.concatenate([piece.embedding for piece in kept]),
     )
+
+
+def _rounded(value: Any) -> Any:
+    value = value.item()
+    return round(value, 6) if isinstance(value, float) else value
 
 
 def _plain(score: Score) -> dict[str, Any]:

@@ -268,11 +268,15 @@ class Answered:
         Logits of each model, shape (n, n_outputs), NaN without an image.
     table : astropy.table.Table
         Table of `classify_batch`.
+    counts : mapping of str to numpy.ndarray
+        Numbers of galaxies for the test of the whole set, see `OutOfDistribution.counts`; empty without a
+        record.
     """
 
     found: Fitted
     logits: list[Floats]
     table: Table
+    counts: Mapping[str, npt.NDArray[np.int64]]
 
 
 def answered(
@@ -287,10 +291,12 @@ def answered(
     trained = models[0].trained
     logits, features = _logits_and_features(models, found)
     extra: dict[str, Any] = {}
+    counts: dict[str, npt.NDArray[np.int64]] = {}
     uncertainty = models[0].uncertainty if settings.calibrated else None
     if uncertainty is not None:
         known = {PIXEL_SCALE: found.pixel_scales} | dict(measures or {})
-        extra["distance"] = _distances(uncertainty, models[0].inputs(settings), found, features, known)
+        spec = models[0].inputs(settings)
+        extra["distance"], counts = _distances(uncertainty, spec, found, features, known)
     shares = [one.shares(scores, settings) for one, scores in zip(models, logits, strict=True)]
     mean = np.mean(shares, axis=0)
     members = _members(models, found, ids, shares, settings)
@@ -316,7 +322,7 @@ def answered(
         extra["embedding"] = features
     for name, values in extra.items():
         table[name] = values
-    return Answered(found, logits, table)
+    return Answered(found, logits, table, counts)
 
 
 _NO_NUMBER = "the network's answer is no number"
@@ -372,16 +378,18 @@ def _distances(
     found: Fitted,
     features: Floats,
     measures: Mapping[str, npt.ArrayLike],
-) -> Floats:
-    """Return the distance from the training set, and flag galaxies beyond the limit."""
+) -> tuple[Floats, dict[str, npt.NDArray[np.int64]]]:
+    """Return distances from the training set, and counts of the measures; flag galaxies beyond the limit."""
+    ood, counts = uncertainty.out_of_distribution, dict[str, npt.NDArray[np.int64]]()
     distances = np.full(len(found.flags), np.nan, dtype=np.float32)
     rows = found.rows
     if len(rows):
         known = image_measures(found.images, spec)
         known |= {name: np.asarray(values, dtype=np.float64)[rows] for name, values in measures.items()}
-        outside, words, distances[rows] = uncertainty.out_of_distribution.warn(known, features[rows])
+        outside, words, distances[rows] = ood.warn(known, features[rows])
+        counts = ood.counts(known, features[rows])
         _flag(found, OUTSIDE, {row: why for row, out, why in zip(rows, outside, words, strict=True) if out})
-    return distances
+    return distances, counts
 
 
 def _members(

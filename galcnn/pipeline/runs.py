@@ -17,13 +17,14 @@ import shutil
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -49,7 +50,8 @@ from galcnn.pipeline.classification import (
 )
 from galcnn.prediction.flags import counts_of
 from galcnn.prediction.logits import Fitted, fitted
-from galcnn.uncertainty.out_of_distribution import REDSHIFT
+from galcnn.uncertainty import UncertaintyRecord
+from galcnn.uncertainty.out_of_distribution import REDSHIFT, SET_TEST
 
 if TYPE_CHECKING:
     from galcnn.pipeline.explanations import ExplainSettings
@@ -58,6 +60,8 @@ if TYPE_CHECKING:
 #: Output files of a run.
 TABLE, MANIFEST = "table.parquet", "manifest.json"
 _PARTS, _LOCK = "parts", "run.lock"
+#: Metadata of a part or table: counts for the test of the whole set.
+_COUNTS = "galcnn:set_counts"
 
 
 @dataclass(frozen=True)
@@ -134,6 +138,8 @@ def classify(
     astropy.table.Table
         One row per galaxy, in the given order: columns of `galcnn.pipeline.classify_batch`, and, after
         `id`, the columns `ra` and `dec` (degrees) and ``_healpix_29`` if the catalog has positions.
+        ``meta["set_test"]``: whether the galaxies as a set are unlike those of the training, in words, see
+        `run_catalog`.
 
     Raises
     ------
@@ -147,14 +153,18 @@ def classify(
         settings = replace(settings, classify=replace(settings.classify, fit=True))
     if settings.explain is not None:
         raise ValueError(message("no explanations in a table", "run_catalog writes them into its folder."))
-    ready, tables = _ready(model, settings), []
+    ready, tables, counts = _ready(model, settings), [], dict[str, Any]()
     catalog, source = _galaxies(galaxies, source, ids, ready[0].trained.card.inputs)
     with progress("classify", len(catalog)) as step:
         chunks = chunked(len(catalog), settings.chunk)
         for answers in classified(ready, catalog, source, settings, chunks):
             tables.append(answers.table)
+            _add(counts, answers.counts)
             step(n=len(answers.table))
-    return vstack(tables, metadata_conflicts="silent")
+    table = vstack(tables, metadata_conflicts="silent")
+    if found := set_test(_record_of(ready, settings.classify), counts):
+        table.meta[SET_TEST] = found["text"]
+    return table
 
 
 def _galaxies(
@@ -217,7 +227,10 @@ def run_catalog(
     Returns
     -------
     dict
-        Content of ``OUT/manifest.json``: numbers of rows and failures, model, settings, versions.
+        Content of ``OUT/manifest.json``: numbers of rows and failures, model, settings, versions; and
+        `set_test`: whether the galaxies as a set are unlike those of the training, by a two-sample test of
+        all image measures, see `OutOfDistribution.set_test` (None for fewer than 50 galaxies, and without
+        an uncertainty record).
 
     Raises
     ------
@@ -249,12 +262,14 @@ def run_catalog(
                     )
                 # Written last: the part file marks the layers of its chunk as complete.
                 with atomic.writing(parts[number]) as temporary:
-                    pq.write_table(to_arrow(answers.table), temporary)
+                    part = to_arrow(answers.table)
+                    pq.write_table(part.replace_schema_metadata(_in_metadata(answers.counts)), temporary)
                 step(n=len(answers.table))
         names = ("galcnn", "tensorflow", "keras")
         return identity | {
             "rows": n,
             **join_parts(parts, place / TABLE),
+            SET_TEST: set_test(_record_of(ready, settings.classify), set_counts(place / TABLE)),
             "table": TABLE,
             "images": getattr(source, "folder", None),
             "versions": {name: importlib.metadata.version(name) for name in names},
@@ -488,9 +503,40 @@ def to_arrow(table: Table) -> pa.Table:
     return pa.table(columns)
 
 
+def _record_of(ready: Sequence[Classifier], settings: ClassifySettings) -> UncertaintyRecord | None:
+    return ready[0].uncertainty if settings.calibrated else None
+
+
+def _add(whole: dict[str, Any], counts: Mapping[str, Any]) -> None:
+    """Add the counts of a part of a set to those of the whole."""
+    for name, own in counts.items():
+        whole[name] = whole.get(name, 0) + np.asarray(own)
+
+
+def _in_metadata(counts: Mapping[str, npt.NDArray[np.int64]]) -> dict[str, str]:
+    """Return counts as metadata of a Parquet file."""
+    return {_COUNTS: json.dumps({name: own.tolist() for name, own in counts.items()})} if counts else {}
+
+
+def set_counts(path: Path) -> dict[str, Any]:
+    """Read the counts for the test of the whole set from the metadata of a Parquet file."""
+    content = (pq.read_schema(path).metadata or {}).get(_COUNTS.encode(), b"{}")
+    counts: dict[str, Any] = json.loads(content)
+    return counts
+
+
+def set_test(record: UncertaintyRecord | None, counts: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Test whether a set is unlike the galaxies of the training, as plain values."""
+    found = None if record is None else record.out_of_distribution.set_test(counts)
+    return None if found is None else found.to_dict()
+
+
 def join_parts(parts: Sequence[Path], target: Path) -> dict[str, int]:
-    """Concatenate the parts, one row group each; return the numbers of failed and flagged galaxies."""
-    counts = {"failed": 0, "flagged": 0}
+    """Concatenate the parts, one row group each; return the numbers of failed and flagged galaxies.
+
+    The counts for the test of the whole set, in the metadata of the parts, are added up in the table's.
+    """
+    counts, whole = {"failed": 0, "flagged": 0}, dict[str, Any]()
     schema = pq.read_schema(parts[0])
     texts = [column.name for column in schema if pa.types.is_string(column.type)]
     longest = dict.fromkeys(texts, 1)
@@ -498,8 +544,9 @@ def join_parts(parts: Sequence[Path], target: Path) -> dict[str, int]:
         table = pq.read_table(part, columns=texts)
         for name in texts:
             longest[name] = max(longest[name], pc.max(pc.utf8_length(table[name])).as_py() or 0)
+        _add(whole, set_counts(part))
     # String lengths for astropy's reader, which otherwise has to scan the columns.
-    told = {f"table::len::{name}": str(length) for name, length in longest.items()}
+    told = {f"table::len::{name}": str(length) for name, length in longest.items()} | _in_metadata(whole)
     with (
         atomic.writing(target) as temporary,
         pq.ParquetWriter(temporary, schema.with_metadata(told)) as writer,

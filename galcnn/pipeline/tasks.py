@@ -34,8 +34,12 @@ from galcnn.pipeline.runs import (
     join_parts,
     resumed,
     run_catalog,
+    set_counts,
+    set_test,
     to_arrow,
 )
+from galcnn.uncertainty import UncertaintyRecord
+from galcnn.uncertainty.out_of_distribution import SET_TEST
 from galcnn.uncertainty.record import UNCERTAINTY_FILE
 
 if TYPE_CHECKING:
@@ -313,7 +317,14 @@ def run_tasks(
                 step(n=len(task.catalog))
         first: dict[str, Any] = json.loads((folders[0] / MANIFEST).read_text(encoding="utf-8"))
         counts = join_parts([folder / TABLE for folder in folders], place / TABLE)
-        whole = {"rows": len(catalog), "tasks": len(rows), "catalog_sha256": catalog_sha256(catalog)}
+        record = UncertaintyRecord.read(work.models[0], work.card.model_sha256)
+        judged = set_test(record if work.classify.calibrated else None, set_counts(place / TABLE))
+        whole = {
+            "rows": len(catalog),
+            "tasks": len(rows),
+            "catalog_sha256": catalog_sha256(catalog),
+            SET_TEST: judged,
+        }
         return first | whole | counts
 
     return resumed(out, _described(work, catalog, len(rows)), do, pieces=_TASKS, overwrite=overwrite)

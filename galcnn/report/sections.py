@@ -42,9 +42,9 @@ class Section:
     column: str = ""
 
 
-def sections_of(rows: Rows) -> tuple[Section, ...]:
-    """Return the sections of the report."""
-    return (_mistakes(rows), _uncertain(rows), _unlike(rows))
+def sections_of(rows: Rows, set_test: str = "") -> tuple[Section, ...]:
+    """Return the sections of the report; `set_test` says whether all galaxies are unlike the training set."""
+    return (_mistakes(rows), _uncertain(rows), _unlike(rows, set_test))
 
 
 def confusion_of(rows: Rows) -> list[list[int]]:
@@ -103,7 +103,7 @@ def _uncertain(rows: Rows) -> Section:
     return Section("uncertain", title, "Largest entropy of the probabilities first.", chosen, "entropy")
 
 
-def _unlike(rows: Rows) -> Section:
+def _unlike(rows: Rows, set_test: str) -> Section:
     title = "Most unlike the training set"
     if rows["distance"] is None:
         return Section(
@@ -112,6 +112,8 @@ def _unlike(rows: Rows) -> Section:
             "The table has no column distance: run galcnn calibrate on the model before galcnn classify.",
         )
     ranking = "Largest distance from the training images first, in robust deviations."
+    if set_test:
+        ranking = f"{set_test[0].upper()}{set_test[1:]}. {ranking}"
     return Section("unlike", title, ranking, _largest(rows, "distance"), "distance")
 
 

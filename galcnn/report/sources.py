@@ -28,6 +28,7 @@ from galcnn.model import Card
 from galcnn.pipeline import MANIFEST, TABLE
 from galcnn.prediction import Prediction
 from galcnn.prediction.tables import answers_of, classes_of
+from galcnn.uncertainty.out_of_distribution import SET_TEST
 
 _CARD, _TEST, _HISTORY = "card.json", "test.ecsv", "history.csv"
 _FITS = re.compile(r"\.fits?(\.gz)?$", re.IGNORECASE)
@@ -91,6 +92,19 @@ class Material:
     history: Table | None = None
     manifest: dict[str, Any] = field(default_factory=dict)
     names: list[str] = field(default_factory=list)
+
+    @property
+    def set_test(self) -> str:
+        """Whether the galaxies of the run, or of a table, are unlike the training set; empty if unknown."""
+        told = [(self.manifest.get(SET_TEST) or {}).get("text", "")]
+        # FITS has capitals in its keywords.
+        told += [
+            str(value)
+            for one in self.answers
+            for key, value in one.table.meta.items()
+            if str(key).lower() == SET_TEST
+        ]
+        return next(filter(None, told), "")
 
     @property
     def models(self) -> list[set[str]]:

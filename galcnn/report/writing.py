@@ -22,6 +22,7 @@ from galcnn.prediction import BLANK, CHANGED, MASKED, OUTSIDE, UNANSWERED, UNFIT
 from galcnn.report.objects import ACROSS, SIDE, Sheets, colours, object_of_image, object_of_layers
 from galcnn.report.sections import confusion_of, sections_of
 from galcnn.report.sources import Known, Material, Rows, gather, image_files, known_of, merge
+from galcnn.uncertainty.out_of_distribution import SET_TEST
 
 #: Maximum number of rows; browsers sort and filter them without delay.
 MOST_OBJECTS = 200_000
@@ -169,6 +170,10 @@ def _draw(
     }
 
 
+#: Keys of the manifest of a run that the page does not list.
+_UNSEEN = ("format", "images", SET_TEST)
+
+
 def _content(rows: Rows, material: Material, title: str | None) -> dict[str, Any]:
     card, history = material.card, material.history
     model = card.name if card else str(material.manifest.get("model", ""))
@@ -182,11 +187,15 @@ def _content(rows: Rows, material: Material, title: str | None) -> dict[str, Any
         "classes": rows.classes,
         "columns": [asdict(column) for column in rows.columns],
         "flags": {str(bit): words for bit, words in _FLAGS.items()},
-        "sections": [asdict(section) for section in sections_of(rows)],
+        "sections": [asdict(section) for section in sections_of(rows, material.set_test)],
         "confusion": confusion_of(rows),
         "card": _plain(card) if card else None,
         "history": None if history is None else {name: _finite(history[name]) for name in history.colnames},
-        "run": {key: value for key, value in material.manifest.items() if key not in ("format", "images")},
+        "run": {
+            key: value
+            for key, value in material.manifest.items()
+            if key not in ("format", "images", SET_TEST)
+        },
         "colours": colours(),
     }
 

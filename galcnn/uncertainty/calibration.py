@@ -17,13 +17,17 @@ from galcnn.evaluation.metrics import calibration_error
 from galcnn.prediction import Prediction
 
 Floats = npt.NDArray[np.float64]
-Kind = Literal["temperature", "vector"]
+Kind = Literal["temperature", "bias", "vector"]
+#: A kind, or the choice of one by cross-validation.
+Choice = Literal["auto", "temperature", "bias", "vector"]
 
 #: Smallest factor on the logits.
 _LEAST = 1e-2
 #: Standard deviation of a normal prior on the factors (mean 1) and offsets (mean 0). It keeps them finite for
 #: a sample without wrong predictions; with some hundred galaxies and some mistakes its effect is negligible.
 _PRIOR = 3.0
+#: Number of folds of the cross-validation that chooses a kind.
+_FOLDS = 10
 
 
 @dataclass(frozen=True)
@@ -32,10 +36,11 @@ class Calibration:
 
     Attributes
     ----------
-    kind : {"temperature", "vector"}
+    kind : {"temperature", "bias", "vector"}
         Temperature scaling has one factor 1/T for all classes, which does not change the most
-        probable class (Guo et al. 2017, section 4.2); vector scaling has a factor and an offset for
-        each class.
+        probable class (Guo et al. 2017, section 4.2); ``bias`` adds an offset for each class
+        (bias-corrected temperature scaling, Alexandari et al. 2020, ICML, section 3); vector scaling
+        has a factor and an offset for each class.
     scale, bias : tuple of float
         Factor and offset of each class; fitted offsets sum to zero.
     n : int
@@ -63,7 +68,13 @@ class Calibration:
     @property
     def temperature(self) -> float:
         """Temperature T, above 1 for an overconfident network; NaN for vector scaling."""
-        return 1.0 / self.scale[0] if self.kind == "temperature" else float("nan")
+        return 1.0 / self.scale[0] if self.kind != "vector" else float("nan")
+
+    def __str__(self) -> str:
+        if self.kind == "vector":
+            return "vector scaling"
+        offsets = " and an offset for each class" if self.kind == "bias" else ""
+        return f"T = {self.temperature:.2f}{offsets}"
 
     def apply(self, prediction: Prediction) -> Prediction:
         """Calibrate a prediction.
@@ -113,7 +124,7 @@ class Calibration:
 
 
 def fit_calibration(
-    prediction: Prediction, labels: Sequence[str], *, kind: Kind = "temperature"
+    prediction: Prediction, labels: Sequence[str], *, kind: Choice = "temperature"
 ) -> Calibration:
     """Fit a calibration by maximum likelihood of the true classes.
 
@@ -124,8 +135,9 @@ def fit_calibration(
         sample differ from those in training, adjust it first with `Prediction.with_prior`.
     labels : sequence of str
         True classes, in the same order.
-    kind : {"temperature", "vector"}
-        Kind of calibration, see `Calibration`.
+    kind : {"auto", "temperature", "bias", "vector"}
+        Kind of calibration, see `Calibration`. With ``auto``, the one with the smallest log loss in
+        10-fold cross-validation; a temperature alone if the difference is less than its standard error.
 
     Returns
     -------
@@ -140,25 +152,59 @@ def fit_calibration(
         If there are no galaxies, a label is not a class of the prediction, or a galaxy has no
         prediction.
     """
-    from scipy.optimize import minimize
-
+    if kind not in get_args(Choice):
+        raise ValueError(message(f"a kind among {get_args(Choice)}", "", kind=kind))
     truth, shift = prediction.positions(labels), np.asarray(prediction.adjustment)
     logits = prediction.logits.astype(np.float64)
+    chosen = _chosen(logits, truth, shift) if kind == "auto" else kind
+    scale, bias = _fitted(logits, truth, shift, chosen)
+    return Calibration(chosen, tuple(scale.tolist()), tuple((bias - bias.mean()).tolist()), len(truth))
+
+
+def _chosen(logits: Floats, truth: npt.NDArray[np.int_], shift: Floats) -> Kind:
+    """Return the kind with the smallest log loss in cross-validation, the simplest if none is better."""
+    # In turn within each class, so that all folds have galaxies of rare classes.
+    order = np.argsort(truth, kind="stable")
+    folds = np.empty(len(truth), dtype=int)
+    folds[order] = np.arange(len(truth)) % _FOLDS
+    kinds: tuple[Kind, ...] = get_args(Kind)
+    losses = np.full((len(kinds), len(truth)), np.inf)
+    for fold in np.unique(folds):
+        inside, outside = folds != fold, folds == fold
+        if not inside.any():
+            return "temperature"
+        for row, kind in enumerate(kinds):
+            scale, bias = _fitted(logits[inside], truth[inside], shift, kind)
+            logs = _log_softmax(logits[outside] * scale + bias + shift)
+            losses[row, outside] = -logs[np.arange(len(logs)), truth[outside]]
+    best = int(losses.mean(axis=1).argmin())
+    gain = losses[0] - losses[best]
+    return kinds[best] if gain.mean() > gain.std(ddof=1) / np.sqrt(len(gain)) else "temperature"
+
+
+def _log_softmax(scores: Floats) -> Floats:
+    scores = scores - scores.max(axis=1, keepdims=True)
+    logs: Floats = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
+    return logs
+
+
+def _fitted(logits: Floats, truth: npt.NDArray[np.int_], shift: Floats, kind: Kind) -> tuple[Floats, Floats]:
+    """Return the factors and offsets of greatest likelihood."""
+    from scipy.optimize import minimize
+
     n_classes = logits.shape[1]
-    n_scales, n_biases = (1, 0) if kind == "temperature" else (n_classes, n_classes)
+    n_scales = n_classes if kind == "vector" else 1
+    n_biases = 0 if kind == "temperature" else n_classes
     start = np.concatenate([np.ones(n_scales), np.zeros(n_biases)])
+    rows = np.arange(len(truth))
 
     def loss(values: Floats) -> tuple[float, Floats]:
-        scale = values[:n_scales]
         bias = values[n_scales:] if n_biases else np.zeros(n_classes)
-        scores = logits * scale + bias + shift
-        scores -= scores.max(axis=1, keepdims=True)
-        logs = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
-        rows = np.arange(len(truth))
+        logs = _log_softmax(logits * values[:n_scales] + bias + shift)
         error = np.exp(logs)
         error[rows, truth] -= 1.0
         slope = (error * logits).mean(axis=0)
-        gradient = slope.sum(keepdims=True) if kind == "temperature" else slope
+        gradient = slope.sum(keepdims=True) if n_scales == 1 else slope
         cost = -float(logs[rows, truth].mean())
         slopes = np.concatenate([gradient, error.mean(axis=0)[:n_biases]])
         pull = (values - start) / (_PRIOR**2 * len(truth))
@@ -168,9 +214,7 @@ def fit_calibration(
     found = minimize(
         loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-15, "gtol": 1e-10}
     ).x
-    scale = np.broadcast_to(found[:n_scales], n_classes)
-    bias = found[n_scales:] - found[n_scales:].mean() if n_biases else np.zeros(n_classes)
-    return Calibration(kind, tuple(scale.tolist()), tuple(bias.tolist()), len(truth))
+    return np.broadcast_to(found[:n_scales], n_classes), found[n_scales:] if n_biases else np.zeros(n_classes)
 
 
 @dataclass(frozen=True)
@@ -283,3 +327,18 @@ def reliability(prediction: Prediction, labels: Sequence[str], *, n_bins: int = 
     table["confidence"] = np.bincount(bins, weights=confidence, minlength=n_bins)[filled] / counts
     table["accuracy"], table["low"], table["high"], table["n"] = hits / counts, low, high, counts
     return table
+
+
+def departures(table: Table) -> npt.NDArray[np.bool_]:
+    """Find the bins of a table of `reliability` in which the accuracy is not the confidence.
+
+    Binomial test of each bin; a right curve has a departure with a probability of at most 5 %.
+    """
+    from scipy.stats import binomtest
+
+    hits = np.round(table["accuracy"] * table["n"]).astype(int)
+    p = [
+        binomtest(int(k), int(n), min(confidence, 1.0)).pvalue
+        for k, n, confidence in zip(hits, table["n"], table["confidence"], strict=True)
+    ]
+    return np.array(p) < 0.05 / len(p)

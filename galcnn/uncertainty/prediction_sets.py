@@ -279,6 +279,11 @@ def conformal_rank(n: int, coverage: float) -> int:
     return int(np.ceil((n + 1) * coverage - 1e-9))
 
 
+def smallest_sample(false_alarms: float) -> int:
+    """Smallest sample whose largest score is exceeded with probability `false_alarms` at most."""
+    return int(np.ceil(1 / false_alarms - 1e-9)) - 1
+
+
 def _limits(
     probabilities: Floats,
     truth: npt.NDArray[np.int_],

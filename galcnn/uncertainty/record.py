@@ -14,7 +14,7 @@ from galcnn._runtime.representation import names, summary
 from galcnn.errors import message
 from galcnn.uncertainty.calibration import Calibration
 from galcnn.uncertainty.out_of_distribution import OutOfDistribution
-from galcnn.uncertainty.prediction_sets import ConformalSets
+from galcnn.uncertainty.prediction_sets import ConformalSets, smallest_sample
 
 #: File name in a model folder.
 UNCERTAINTY_FILE = "uncertainty.json"
@@ -50,7 +50,7 @@ class UncertaintyRecord:
         sets, found = self.sets, self.measured
         kind = self.calibration.kind
         told = f"{kind} calibration fitted on {self.calibration.n} galaxies"
-        if kind == "temperature":
+        if kind != "vector":
             told += f", T = {self.calibration.temperature:.2f}"
         measured = [
             f"{name.replace('_', ' ')} {found[name]['value']:.3f}"
@@ -78,18 +78,25 @@ class UncertaintyRecord:
             one = found[name]
             return f"{one['value']:.3f} [{one['low']:.3f}, {one['high']:.3f}]"
 
-        temperature = self.calibration.temperature
-        what = f"T = {temperature:.2f}" if self.calibration.kind == "temperature" else "vector"
         p = [found[name]["p"] for name in ("calibration_error_before", "calibration_error")]
         each = " for each class" if sets.per_class else ""
-        promised = self.out_of_distribution.false_alarms
+        ood = self.out_of_distribution
+        promised, asked = ood.false_alarms, found["false_alarms"].get("asked", ood.false_alarms)
+        few = f" ({asked:.1%} needs {smallest_sample(asked)} validation galaxies)" if promised > asked else ""
+        curve = [
+            f"    confidence {row['low_edge']:.1f} to {row['high_edge']:.1f}: {row['accuracy']:.3f} right "
+            f"[{row['low']:.3f}, {row['high']:.3f}], {row['confidence']:.3f} said, {row['n']} galaxies"
+            f"{'; more than chance' if row['departs'] else ''}"
+            for row in found.get("reliability", ())
+        ]
         return [
-            f"calibration: {what}, fitted on {self.calibration.n} galaxies",
+            f"calibration: {self.calibration}, fitted on {self.calibration.n} galaxies",
             f"    error before  {figure('calibration_error_before')}, p = {p[0]:.3f} of right probabilities",
             f"    error after   {figure('calibration_error')}, p = {p[1]:.3f}",
+            *curve,
             f"sets: {sets.coverage:.0%} promised{each}, {figure('coverage')} measured",
             f"    classes in a set  {figure('size')}",
-            f"out of distribution: {promised:.1%} false alarms promised, {figure('false_alarms')} given",
+            f"out of distribution: {promised:.1%} false alarms promised{few}, {figure('false_alarms')} given",
             f"measured on {found['n_test']} test galaxies; 95 % intervals",
         ]
 

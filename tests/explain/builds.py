@@ -32,7 +32,7 @@ METHODS = (
     Saliency(),
     InputXGradient(),
     SmoothGrad(n=3, noise=0.3),
-    IntegratedGradients(n=3, baseline="zero"),
+    IntegratedGradients(n=3),
     GuidedBackprop(),
     Deconvnet(),
     CAM(),

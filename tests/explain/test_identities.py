@@ -161,7 +161,7 @@ def test_without_biases_input_times_gradient_sums_to_the_score_and_any_rule_is_e
     for rule in ("midpoint", "gauss-legendre"):
         for n in (1, 2, 5):
             np.testing.assert_allclose(
-                IntegratedGradients(n, rule, "zero")(network, IMAGES, TARGET), maps, rtol=1e-4, atol=1e-5
+                IntegratedGradients(n, rule)(network, IMAGES, TARGET), maps, rtol=1e-4, atol=1e-5
             )
 
 

@@ -322,6 +322,41 @@ def test_uncertainty_records_go_into_the_table(measured):
     np.testing.assert_allclose(raw["p_round"], prediction.probabilities[:6, 0], atol=1e-5)
 
 
+@pytest.mark.parametrize("kind", ["alike", "greyscale"])
+def test_a_set_is_judged_as_a_whole_by_every_door(measured, tmp_path, capsys, kind):
+    """In memory, in a run that was interrupted, and in tasks: the same test, of all galaxies but one."""
+    folder = measured[0]
+    images = toy_images(60, seed=33)[0]
+    if kind == "greyscale":
+        images = np.repeat(images[..., :1], 2, axis=-1)
+    files = {f"g{i}": tmp_path / f"g{i}.fits" for i in range(60)}
+    for image, path in zip(images, files.values(), strict=True):
+        save_cutout(Cutout(np.moveaxis(image, -1, 0), ("g", "r"), survey="toy"), path)
+    files["g5"].unlink()
+    QTable({"id": list(files), "image": [str(path) for path in files.values()]}).write(tmp_path / "c.ecsv")
+    words = ["classify", str(folder), "--catalog", str(tmp_path / "c.ecsv"), "--quiet", "--out"]
+    assert main([*words, str(tmp_path / "t.ecsv")]) == 0
+    text = Table.read(tmp_path / "t.ecsv").meta["set_test"]
+    assert text in capsys.readouterr().out
+    assert text.startswith("the 59 galaxies as a set ")
+    assert ("are unlike" in text) == (kind == "greyscale")
+    assert ("colour_g_r" in text) == (kind == "greyscale")
+    catalog = read_catalog(tmp_path / "c.ecsv")
+    settings = RunSettings(ClassifySettings(), 16)
+    with pytest.raises(KeyboardInterrupt):
+        run_catalog(folder, catalog, Stopping(InputFiles(files), 2), tmp_path / "run", settings=settings)
+    source = Stopping(InputFiles(files), 9)
+    manifest = run_catalog(folder, catalog, source, tmp_path / "run", settings=settings)
+    assert manifest["set_test"]["text"] == text
+    assert manifest["set_test"]["n"] == 59
+    assert manifest["set_test"]["unlike"] == (kind == "greyscale")
+    assert main([*words, str(tmp_path / "tasks"), "--chunk", "16", "--tasks", "2"]) == 0
+    again = json.loads((tmp_path / "tasks" / "manifest.json").read_text())["set_test"]
+    assert again == json.loads(json.dumps(manifest["set_test"]))
+    few = run_catalog(folder, catalog.select(range(40)), InputFiles(files), tmp_path / "few")
+    assert few["set_test"] is None
+
+
 def test_every_door_gives_the_calibrated_answer(measured, sky, tmp_path, capsys):
     """Files, a table and a folder of a catalog, requests, and a model in memory: one core."""
     folder, _, _, calibration, sets = measured

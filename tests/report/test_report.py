@@ -122,6 +122,24 @@ def test_the_most_unlike_are_those_with_the_largest_distance(tmp_path):
     assert values_of(content, "distance")[0] == table["distance"][0]
 
 
+def test_whether_the_set_as_a_whole_is_unlike_is_said(tmp_path):
+    table = answers([f"g{i}" for i in range(40)], failed=())
+    table["distance"] = np.arange(40.0)
+    table.meta["set_test"] = "the 40 galaxies as a set are unlike those of the training"
+    write_report([write_answers(table, tmp_path / "t.ecsv")], tmp_path / "out")
+    unlike = read_report(tmp_path / "out")["sections"][2]
+    assert unlike["ranking"].startswith("The 40 galaxies as a set are unlike those of the training. ")
+    (tmp_path / "run").mkdir()
+    del table.meta["set_test"]
+    write_answers(table, tmp_path / "run" / "table.parquet")
+    judged = {"set_test": {"text": "the 40 galaxies as a set do not differ"}, "model_sha256": ""}
+    (tmp_path / "run" / "manifest.json").write_text(json.dumps(judged))
+    write_report([tmp_path / "run"], tmp_path / "of-run")
+    content = read_report(tmp_path / "of-run")
+    assert content["sections"][2]["ranking"].startswith("The 40 galaxies as a set do not differ. ")
+    assert "set_test" not in content["run"]
+
+
 def test_thumbnails_are_the_rendered_pictures(report):
     place, _, _ = report
     content = read_report(place / "out")

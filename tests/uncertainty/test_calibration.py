@@ -7,7 +7,7 @@ from scipy.special import log_softmax, softmax
 
 from galcnn.prediction import Prediction
 from galcnn.uncertainty import calibration_test, fit_calibration, reliability
-from galcnn.uncertainty.calibration import Calibration
+from galcnn.uncertainty.calibration import Calibration, departures
 
 CLASSES = ("elliptical", "merger", "spiral")
 
@@ -47,6 +47,31 @@ def test_planted_temperatures_and_vectors_are_found():
     fitted = fit_calibration(*drawn(40_000, scale=scale, bias=bias), kind="vector")
     np.testing.assert_allclose(fitted.scale, scale, atol=0.04)
     np.testing.assert_allclose(fitted.bias, bias, atol=0.04)
+
+
+def test_cross_validation_chooses_the_simplest_kind_that_fits():
+    """Planted kinds are found; without offsets, a temperature alone is chosen but for chance."""
+    bias, scale = np.array([0.8, -1.2, 0.4]), np.array([0.4, 1.0, 1.6])
+    for planted, expected in (
+        ({"temperature": 2.0, "bias": bias}, "bias"),
+        ({"scale": scale, "bias": bias}, "vector"),
+    ):
+        assert fit_calibration(*drawn(1000, seed=1, **planted), kind="auto").kind == expected
+    kinds = [fit_calibration(*drawn(150, seed=s, temperature=2.0), kind="auto").kind for s in range(8)]
+    assert kinds.count("temperature") >= 6
+    assert fit_calibration(*drawn(1), kind="auto").kind == "temperature"
+    fitted = fit_calibration(*drawn(10_000, temperature=2.0, bias=bias), kind="bias")
+    assert fitted.temperature == pytest.approx(2.0, rel=0.06)
+    np.testing.assert_allclose(fitted.bias, bias, atol=0.08)
+    assert Calibration.from_dict(fitted.to_dict()) == fitted
+    with pytest.raises(ValueError, match="a kind among"):
+        fit_calibration(*drawn(30), kind="isotonic")
+
+
+def test_departures_of_the_curve_are_rare_if_it_is_right_and_found_if_not():
+    right = [departures(reliability(*drawn(400, seed=s))).any() for s in range(100)]
+    assert sum(right) <= 12  # at most 5 % are expected; P(more than 12 of 100) = 0.2 %
+    assert departures(reliability(*drawn(2000, temperature=4.0)))[-1]  # overconfident from 0.9 to 1.0
 
 
 def test_temperature_changes_no_answer_and_a_fit_of_the_calibrated_gives_one():

@@ -1,7 +1,10 @@
 """The out-of-distribution warning: its false alarms are as few as stated, and what lies outside is named."""
 
+import json
+
 import numpy as np
 import pytest
+from scipy import stats
 from scipy.ndimage import gaussian_filter
 
 from galcnn.model import InputSpec
@@ -42,6 +45,154 @@ def test_what_lies_outside_is_named():
     outside, reasons, _ = ood.warn(*sample(200, 3, feature_shift=[0, 0, 0, 3.0, 0]))
     assert outside.mean() > 0.95
     assert all(r.startswith("embedding") for r in reasons)
+
+
+def test_features_that_contradict_each_other_are_found_though_each_is_usual():
+    """Two features with a correlation of 0.95, of which one changes its sign: each is as before."""
+    rng = np.random.default_rng(0)
+
+    def drawn(n, sign=1.0):
+        one, other = rng.normal(size=(2, n))
+        return {"a": one, "b": sign * (0.95 * one + np.sqrt(1 - 0.95**2) * other)}, np.zeros((n, 1))
+
+    ood = fit_out_of_distribution(*drawn(2000), *drawn(999))
+    assert ood.warn(*drawn(1000))[0].mean() < 0.025
+    outside, reasons, _ = ood.warn(*drawn(1000, -1.0))
+    # sqrt(2) |a| of the difference has a standard deviation of 1.4 where 0.22 is usual.
+    assert outside.mean() > 0.5
+    named = [why for why in reasons if why]
+    assert np.mean([why.split()[0] in "ab" and "with all other measures" in why for why in named]) > 0.9
+
+
+def test_one_in_a_hundred_sets_like_the_training_is_called_unlike_at_most():
+    ood = fit_out_of_distribution(*sample(1000, 1), *sample(5000, 2))
+    found = [ood.set_test(ood.counts(*sample(100, seed + 10))) for seed in range(300)]
+    assert sum(one.unlike for one in found) <= 9  # P(more of 300 at 1 %) = 0.1 %
+    assert np.mean([one.p_value <= 0.2 for one in found]) < 0.27  # not only at its level
+    assert all(one.unlike == (one.p_value <= 0.01) for one in found)
+    moved = ood.set_test(ood.counts(*sample(100, 5, shift=1.0)))
+    assert moved.unlike
+    assert moved.differences[0][0] in ("magnitude_r", "half_light_radius")
+    assert "100 galaxies as a set are unlike those of the training" in str(moved)
+    assert ood.set_test(ood.counts(*sample(49, 5, shift=1.0))) is None
+
+
+def test_the_distance_of_sets_is_that_of_kolmogorov_and_smirnov_and_parts_add_up():
+    """The bins can only lower the distance, by less than the fraction in one of them."""
+    aside = sample(400, 2)
+    ood = fit_out_of_distribution(*sample(1000, 1), *aside)
+    own = sample(200, 3, shift=1.5)
+    test = ood.set_test(ood.counts(*own))
+    for name, distance in test.differences:
+        if name != "embedding":
+            exact = stats.ks_2samp(own[0][name], aside[0][name]).statistic
+            assert exact - 0.05 <= distance <= exact + 1e-12
+    halves = [
+        ({k: v[part] for k, v in own[0].items()}, own[1][part]) for part in (slice(80), slice(80, None))
+    ]
+    one, other = (ood.counts(*half) for half in halves)
+    assert ood.set_test({name: one[name] + other[name] for name in one}) == test
+    again = OutOfDistribution.from_dict(json.loads(json.dumps(ood.to_dict())))
+    assert again.set_test(ood.counts(*own)) == test
+    np.testing.assert_allclose(again.warn(*own)[2], ood.warn(*own)[2])
+
+
+def test_records_of_an_older_galcnn_judge_each_feature_alone_and_no_sets():
+    new = fit_out_of_distribution(*sample(800, 1), *sample(400, 2))
+    content = new.to_dict()
+    for name in ("center", "precision", "weights", "bins"):
+        del content[name]
+    old = OutOfDistribution.from_dict(content)
+    measures, features = sample(60, 3)
+    deviations = new.deviations(measures, features)
+    expected = np.max([deviations[name] for name in (*measures, "embedding")], axis=0)
+    np.testing.assert_allclose(old.warn(measures, features)[2], expected)
+    assert old.set_test(old.counts(measures, features)) is None
+
+
+def pictures(n, seed, *, factor=1.0):
+    """Coloured disks with noise as of one telescope: 8-bit, each band with its own noise and sky."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:32, :32] - 15.5
+    made = np.empty((n, 32, 32, 3))
+    for image in made:
+        width, angle, squeeze = rng.uniform(2, 4) * factor, rng.uniform(0, np.pi), rng.uniform(0.5, 1)
+        along, across = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
+        disk = np.exp(-np.hypot(along, across / squeeze) / width)
+        image[:] = disk[..., None] * rng.uniform(60, 220) * rng.uniform(0.6, 1.1, 3)
+    smooth = gaussian_filter(rng.normal(0, 1, made.shape), (0, 0.7, 0.7, 0))
+    return np.clip(np.round(made + 20 + 10 * smooth), 0, 255).astype(np.float32)
+
+
+#: Images of another kind, made of usual ones, that are found one by one ...
+FOUND = {
+    "greyscale": lambda images: np.repeat(np.round(images.mean(axis=-1, keepdims=True)), 3, axis=-1),
+    "one band three times": lambda images: np.repeat(images[..., 1:2], 3, axis=-1),
+    "negative": lambda images: 255 - images,
+    "white noise added": lambda images: images + np.random.default_rng(1).normal(0, 15, images.shape),
+    "blurred": lambda images: gaussian_filter(images, (0, 2, 2, 0)),
+    "noise alone": lambda images: np.random.default_rng(1).uniform(0, 255, images.shape),
+    "without noise": lambda images: pictures_without_noise(images),
+}
+#: ... or only as a set.
+FOUND_AS_A_SET = {
+    "another pixel scale": lambda images: pictures(len(images), 77, factor=1.5),
+    "slightly blurred": lambda images: gaussian_filter(images, (0, 0.5, 0.5, 0)),
+    "bands swapped": lambda images: images[..., ::-1] * np.array([1.1, 1.0, 0.9]),
+}
+
+
+def pictures_without_noise(images):
+    """Smooth galaxies on a sky of zeros, as simulations are drawn."""
+    return np.clip(gaussian_filter(images, (0, 1.5, 1.5, 0)) - 30, 0, None)
+
+
+@pytest.fixture(scope="module")
+def of_pictures():
+    spec = InputSpec(("R", "G", "B"), "display", (32, 32))
+
+    def seen(images):
+        images = np.asarray(images, dtype=np.float32)
+        return image_measures(images, spec), np.zeros((len(images), 1))
+
+    return seen, fit_out_of_distribution(*seen(pictures(600, 1)), *seen(pictures(400, 2)))
+
+
+def test_false_alarms_on_pictures_of_the_same_kind_are_as_few_as_promised(of_pictures):
+    seen, ood = of_pictures
+    outside = ood.warn(*seen(pictures(500, 3)))[0]
+    assert outside.mean() < 0.03  # 0.010 promised, from a sample of 400 and measured on 500: +- 0.0066
+    assert not ood.set_test(ood.counts(*seen(pictures(100, 4)))).unlike
+
+
+@pytest.mark.parametrize("name", [*FOUND, *FOUND_AS_A_SET])
+def test_pictures_of_another_kind_are_found(of_pictures, name):
+    seen, ood = of_pictures
+    changed = seen((FOUND | FOUND_AS_A_SET)[name](pictures(100, 4)))
+    assert ood.set_test(ood.counts(*changed)).unlike
+    if name in FOUND:
+        assert ood.warn(*changed)[0].mean() >= 0.95
+
+
+def test_measures_of_noise_and_colours_by_hand():
+    """White noise of one and of several bands, equal bands, and sky; shares of variance by scale."""
+    rng = np.random.default_rng(0)
+    white = rng.normal(0, 2.0, (1, 128, 128, 3)) + 10.0
+    spec = InputSpec(("g", "r", "z"), "display", (128, 128))
+    found = image_measures(white.astype(np.float32), spec)
+    for name in ("sharpness", "texture_2", "texture_4", "colour_g_r", "noise_colour_r_z"):
+        assert found[name][0] == pytest.approx(0.0, abs=0.03)
+    assert found["noise_g"][0] == pytest.approx(np.log10(2.0), abs=0.03)
+    assert found["sky_r"][0] == pytest.approx(np.arcsinh(5.0), abs=0.05)
+    for k, size in enumerate((1, 2, 4, 8)):  # 3/4 of the variance within cells, the rest of each quarter ...
+        assert found[f"power_{size}"][0] == pytest.approx(np.log10(0.75 * 0.25**k), abs=0.06)
+    assert found["brightest"][0] == pytest.approx(-2 * np.log10(128))
+    grey = image_measures(np.repeat(white[..., :1], 3, axis=-1).astype(np.float32), spec)
+    assert grey["colour_g_r"][0] == grey["noise_colour_r_z"][0] == -6.0
+    mixed = white.copy()
+    mixed[..., 1] = 0.5 * (white[..., 0] + white[..., 1])  # variance 1/2, covariance 1/2 with the first
+    found = image_measures(mixed.astype(np.float32), spec)
+    assert found["colour_g_r"][0] == pytest.approx(np.log10(1 - 2 * 0.5 / 1.5), abs=0.03)
 
 
 def test_a_feature_that_is_missing_is_not_judged():
