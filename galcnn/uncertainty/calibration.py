@@ -28,6 +28,8 @@ _LEAST = 1e-2
 _PRIOR = 3.0
 #: Number of folds of the cross-validation that chooses a kind.
 _FOLDS = 10
+#: Smallest sample in which it chooses; in a smaller one, more than a temperature would be noise.
+_LEAST_SAMPLE = 100
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,7 @@ def fit_calibration(
         True classes, in the same order.
     kind : {"auto", "temperature", "bias", "vector"}
         Kind of calibration, see `Calibration`. With ``auto``, the one with the smallest log loss in
-        10-fold cross-validation; a temperature alone if the difference is less than its standard error.
+        10-fold cross-validation; for fewer than 100 galaxies, a temperature alone; also if the difference is less than its standard error.
 
     Returns
     -------
@@ -163,6 +165,8 @@ def fit_calibration(
 
 def _chosen(logits: Floats, truth: npt.NDArray[np.int_], shift: Floats) -> Kind:
     """Return the kind with the smallest log loss in cross-validation, the simplest if none is better."""
+    if len(truth) < _LEAST_SAMPLE:
+        return "temperature"
     # In turn within each class, so that all folds have galaxies of rare classes.
     order = np.argsort(truth, kind="stable")
     folds = np.empty(len(truth), dtype=int)

@@ -60,7 +60,7 @@ def test_a_card_repeats_the_experiment():
         ({"data": {"catalog": "c"}, "training": {"augmentation": {"flip": True}}}, "Did you mean 'flips'"),
         (
             {"data": {"catalog": "c"}, "zzz": 1},
-            r"key='zzz'.*Known keys: data, network, training, devices, seed",
+            r"key='zzz'.*Known keys: data, network, training, start, devices, seed",
         ),
         ({"data": {}}, "catalog in data"),
         ({}, "data in an experiment"),
