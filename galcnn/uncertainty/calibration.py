@@ -139,7 +139,8 @@ def fit_calibration(
         True classes, in the same order.
     kind : {"auto", "temperature", "bias", "vector"}
         Kind of calibration, see `Calibration`. With ``auto``, the one with the smallest log loss in
-        10-fold cross-validation; for fewer than 100 galaxies, a temperature alone; also if the difference is less than its standard error.
+        10-fold cross-validation; a temperature alone for fewer than 100 galaxies, or if the difference is
+        less than its standard error.
 
     Returns
     -------
