@@ -97,7 +97,7 @@ class Cutout:
     flux: npt.NDArray[np.float32]
     bands: tuple[str, ...]
     wcs: WCS | None = None
-    position: SkyCoord | None = _OnFirstUse()  # type: ignore[assignment]  # a SkyCoord takes long to make
+    position: SkyCoord | None = _OnFirstUse()  # a SkyCoord takes long to make
     survey: str = "unknown"
     unit: u.UnitBase = u.nJy
     mask: npt.NDArray[np.bool_] = None  # type: ignore[assignment]  # None means: only NaN is masked

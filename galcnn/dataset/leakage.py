@@ -215,7 +215,7 @@ def _likeness(one: Descriptors, other: Descriptors) -> npt.NDArray[np.float32]:
     straight = np.einsum("nrm,nrm->nm", one, other.conj())
     mirrored = np.einsum("nrm,nrm->nm", one.conj(), other.conj())
     values = np.abs((np.concatenate([straight, mirrored]) @ _TURNS.T).real).max(axis=1)
-    return np.maximum(values[: len(one)], values[len(one) :])
+    return np.asarray(np.maximum(values[: len(one)], values[len(one) :]))
 
 
 def _all(side: Dataset) -> Iterator[npt.NDArray[np.float32]]:

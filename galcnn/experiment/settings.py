@@ -393,7 +393,8 @@ def _built(key: str, value: Any, where: str) -> Any:
         content = {NAMED[key]: value} if isinstance(value, str) else value
         if unknown := sorted(set(content) - {NAMED[key], "kind"}):
             raise ValueError(message(f"{NAMED[key]} and kind in {where}", "", keys=unknown))
-        return vote_schema(content[NAMED[key]], content.get("kind"))
+        kind: Any = content.get("kind")  # vote_schema checks it
+        return vote_schema(content[NAMED[key]], kind)
     if isinstance(value, list | tuple):
         return tuple(_built(key, item, where) for item in value)
     return build_record(_SECTIONS[key], value, where)

@@ -126,8 +126,8 @@ def _preprocessing(parent: Parent, experiment: Experiment, training: Dataset) ->
 def _encoder_levels(
     levels: tuple[tuple[float, ...], tuple[float, ...]],
     inputs: InputSpec,
-    given: Mapping[str, str],
-    default: Mapping[str, str],
+    given: Mapping[str, Any],
+    default: Mapping[str, Any],
 ) -> tuple[keras.Model, str]:
     """Return the scaling with which an encoder of others was trained, which is that of pictures."""
     if inputs.unit != DISPLAY.name:

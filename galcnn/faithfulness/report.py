@@ -184,13 +184,15 @@ def faithfulness_report(
             save_figure(figure(own), folder / f"{name}.png")
     shown = [name for name in found if "fragility_before" in found[name] and name not in _NOT_MAPS]
     if shown and chosen.keep_layers and "images" in subject.shared:
-        figure = fragility_figure(
+        changed = fragility_figure(
             galaxies.ids,
             (subject.sample.images, subject.shared["images"]),
-            {name: tuple(found[name][f"fragility_{when}"] for when in ("before", "after")) for name in shown},
+            {
+                name: (found[name]["fragility_before"], found[name]["fragility_after"]) for name in shown
+            },
             share=chosen.attack.share,
         )
-        save_figure(figure, folder / "fragility.png")
+        save_figure(changed, folder / "fragility.png")
     write_layers(
         folder / "layers",
         models.trained,
@@ -353,7 +355,7 @@ def ranking_table(found: Found, table: QTable, *, seed: int = 0) -> QTable:
         and _RANKED_BY in arrays
         and (verdict := judge(arrays[_RANKED_BY], asked, seed=seed)).score is not None
     }
-    order = sorted(scores, key=lambda name: -scores[name].value)  # type: ignore[union-attr]
+    order = sorted(scores, key=lambda name: -scores[name].value)
     rows = []
     for name in order:
         values, behind = found[name][_RANKED_BY], Score(0.0, 0.0, 0.0, 0)

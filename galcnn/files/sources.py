@@ -202,8 +202,8 @@ def opened(
             warnings.simplefilter("always", AstropyWarning)
             try:
                 with contextlib.ExitStack() as files:
-                    small = plain and isinstance(handle, io.BytesIO)
-                    hdus: Any = plain_hdus(handle.getvalue(), units) if small else None
+                    small = handle.getvalue() if plain and isinstance(handle, io.BytesIO) else None
+                    hdus: Any = None if small is None else plain_hdus(small, units)
                     if hdus is None:
                         # memmap=False, since the file may be replaced or removed while the cutout exists.
                         # Our own handle, since astropy leaves its handle open if the file is damaged.

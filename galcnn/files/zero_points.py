@@ -333,7 +333,8 @@ class FluxCalibration:
                 # In double precision, a piece at a time: large arrays of it take longer than the numbers.
                 flux = np.empty(raw.shape, np.float32)
                 factors = self.factors(raw.shape, corner)
-                return np.multiply(raw, factors, out=flux, dtype=np.float64, casting="same_kind")
+                np.multiply(raw, factors, out=flux, dtype=np.float64, casting="same_kind")
+                return flux
             values = raw.astype(np.float64)
             if self.asinh is not None:
                 values = linear(values, *self.asinh)

@@ -225,9 +225,10 @@ def _weights(folder: Path) -> Weights:
 
 def _per_band(pretrained: Mapping[str, Any], name: str, bands: int) -> tuple[float, ...]:
     """Return a number for each band from the configuration."""
-    values = pretrained.get(name)
+    values: Any = pretrained.get(name)
     numbers = isinstance(values, list) and all(isinstance(one, int | float) for one in values)
-    if not numbers or len(values) != bands or (name == "std" and not min(values) > 0):
+    fits = numbers and len(values) == bands and (name != "std" or min(values) > 0)
+    if not fits:
         raise ValueError(
             message(f"{name} of {bands} bands in {CONFIG}", "Use the scaling '0-1'.", **{name: values})
         )
@@ -237,7 +238,7 @@ def _per_band(pretrained: Mapping[str, Any], name: str, bands: int) -> tuple[flo
 def _by_keras_hub(folder: Path, architecture: str, weights: Weights) -> keras.Model:
     """Convert a network by KerasHub, to a plain model of Keras."""
     try:
-        import keras_hub
+        import keras_hub  # type: ignore[import-untyped]
         from safetensors import SafetensorError
     except ImportError as error:
         raise ImportError("keras-hub is not installed: pip install 'galcnn[hub]'.") from error

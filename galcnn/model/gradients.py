@@ -83,11 +83,9 @@ def target_weights(
     n = len(images)
     n_classes = number_of_classes(network, images.shape[1:])
     refuse_normalised(network, images.shape[1:])
-    if isinstance(target, Sequence) and all(isinstance(one, Target) for one in target):
-        targets = list(target)
-    elif isinstance(target, Target):
-        targets = [target] * n
-    else:
+    given = list(target) if isinstance(target, Sequence) else [target] * n
+    targets = [one for one in given if isinstance(one, Target)]
+    if len(targets) < len(given):
         targets = as_targets(target, tuple(str(i) for i in range(n_classes)), n) or []
     wrong = [t for t in targets if len(t.weights) != n_classes]
     if len(targets) != n or wrong:

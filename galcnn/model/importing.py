@@ -214,6 +214,8 @@ def _layout(network: keras.Model, n_bands: int, size: int | None) -> _Layout:
             message("the size of the images", "The network accepts any: --size.", input_shape=shape)
         )
     y, x = (size if side is None else side for side in sides[0])
+    assert y is not None
+    assert x is not None
     if size is not None and (y, x) != (size, size):
         raise ValueError(
             message(f"the size of the network, {y} x {x} pixels", "Leave out --size.", size=size)

@@ -334,7 +334,7 @@ def adapted_kernel(
         return kernel
     if how == "new":
         drawn = keras.initializers.HeNormal(seed=seeding.integer(seed, "initializer", "bands"))
-        return keras.ops.convert_to_numpy(drawn((*kernel.shape[:2], n_new, kernel.shape[3])))
+        return np.asarray(keras.ops.convert_to_numpy(drawn((*kernel.shape[:2], n_new, kernel.shape[3]))))
     mean = kernel.mean(axis=2)
     if how == "copy" and old is None:
         raise ValueError(
@@ -342,4 +342,4 @@ def adapted_kernel(
         )
     names = list(old or ()) if how == "copy" else []
     kernels = [kernel[:, :, names.index(band)] if band in names else mean for band in new]
-    return np.stack(kernels, axis=2) * kernel.dtype.type(n_old / n_new)
+    return np.asarray(np.stack(kernels, axis=2) * kernel.dtype.type(n_old / n_new))

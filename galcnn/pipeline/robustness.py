@@ -212,7 +212,7 @@ def _tried(
             draws.append(np.sign(draw))
         else:
             draws.append(draw / np.linalg.norm(draw))
-    change = attack.epsilon * np.stack(draws) * pixel_scale(images, context, attack.unit)
+    change = attack.epsilon * np.stack(draws) * pixel_scale(trained.model, images, context, attack.unit)
     low = -np.inf if attack.lower is None else attack.lower
     high = np.inf if attack.upper is None else attack.upper
     random = np.clip(images + change, low, high).astype(np.float32)

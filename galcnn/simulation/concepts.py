@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import count
+from typing import Any
 
 from galcnn.cutout import Cutout
 from galcnn.errors import did_you_mean, message
@@ -68,6 +69,7 @@ def concept_pairs(
             )
         )
     share = CONCEPTS[concept]
+    without: dict[str, Any] = {share: 0.0}
     found = []
     for size in count(_CHUNK, _CHUNK):  # a row is the same in a catalog of any length
         found = [one for one in from_catalog(simulate_catalog(size, seed=seed)) if getattr(one, share) > 0]
@@ -75,6 +77,6 @@ def concept_pairs(
             break
     drawn: tuple[list[Cutout], list[Cutout]] = ([], [])
     for galaxy in found[:n]:
-        for cutouts, one in zip(drawn, (galaxy, replace(galaxy, **{share: 0.0})), strict=True):
+        for cutouts, one in zip(drawn, (galaxy, replace(galaxy, **without)), strict=True):
             cutouts.append(draw(one, seed=seed, observation=observation, shape=shape))
     return drawn

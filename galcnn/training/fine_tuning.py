@@ -72,8 +72,10 @@ def with_layer_rates(
     """Return an optimizer of the same class whose learning rate, and weight decay, differ by weight."""
     kind: Any = type(optimizer)
 
-    class LayerRates(kind):  # type: ignore[misc]
+    class LayerRates(kind):
         """Optimizer with a factor on the learning rate of each weight."""
+
+        weight_decay: float | None
 
         def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
             known = self._trainable_variables[self._get_variable_index(variable)]

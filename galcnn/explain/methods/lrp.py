@@ -259,7 +259,7 @@ class _Propagation:
 def _with_shares(value: Any, linear: Any, whole: Any) -> Any:
     """Return a value whose relevance goes to the summands of `linear`, in their shares of `whole`."""
 
-    @tf.custom_gradient
+    @tf.custom_gradient  # type: ignore[untyped-decorator]
     def shared(value: Any, linear: Any, whole: Any) -> Any:
         del linear  # whose gradient is asked for
 
