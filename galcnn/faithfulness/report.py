@@ -187,9 +187,7 @@ def faithfulness_report(
         changed = fragility_figure(
             galaxies.ids,
             (subject.sample.images, subject.shared["images"]),
-            {
-                name: (found[name]["fragility_before"], found[name]["fragility_after"]) for name in shown
-            },
+            {name: (found[name]["fragility_before"], found[name]["fragility_after"]) for name in shown},
             share=chosen.attack.share,
         )
         save_figure(changed, folder / "fragility.png")

@@ -193,7 +193,7 @@ def evaluate_predictions(
         there = sorted({*catalog.table.colnames, *table.colnames})
         raise ValueError(message(f"columns of the catalog or the table among {there}", "", by=missing))
     claim = atomic.claim(out, what="one of galcnn evaluate", own=_OWN, overwrite=overwrite)
-    answered = np.isfinite(prediction.logits).all(axis=1)
+    answered = np.asarray(np.isfinite(prediction.logits).all(axis=1))
     pairs = [(i, place[name]) for i, name in enumerate(catalog.ids) if name in place]
     pairs = [(i, row) for i, row in pairs if answered[row]]
     if not pairs:

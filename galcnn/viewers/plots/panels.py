@@ -326,7 +326,9 @@ def draw_field(axes: Axes, field: tuple[int, int, int, int] | None, shape: tuple
     for x, y, width, height in outside:
         if width and height:
             place = (x - 0.5, y - 0.5)
-            hatched = Rectangle(place, width, height, fill=False, hatch="/////", edgecolor="0.55", linewidth=0)
+            hatched = Rectangle(
+                place, width, height, fill=False, hatch="/////", edgecolor="0.55", linewidth=0
+            )
             axes.add_patch(hatched)
     place = (x0 - 0.5, y0 - 0.5)
     axes.add_patch(Rectangle(place, x1 - x0, y1 - y0, fill=False, edgecolor="black", linewidth=0.8))
