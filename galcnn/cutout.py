@@ -193,14 +193,14 @@ class Cutout:
         [[[2.0]], [[0.0]]]
         """
         chosen = list(rows)
-        return changed(
-            self,
-            flux=self.flux[chosen],
-            bands=tuple(names),
-            mask=self.mask[chosen],
-            sigma=None if self.sigma is None else self.sigma[chosen],
-            psf=None if self.psf is None else self.psf[chosen],
-        )
+        planes = {
+            "flux": self.flux[chosen],
+            "bands": tuple(names),
+            "mask": self.mask[chosen],
+            "sigma": None if self.sigma is None else self.sigma[chosen],
+            "psf": None if self.psf is None else self.psf[chosen],
+        }
+        return changed(self, planes)
 
     def __repr__(self) -> str:
         scale, place = self.pixel_scale, self.position
@@ -299,13 +299,37 @@ class Cutout:
             )
 
 
-def changed(cutout: Cutout, **changes: Any) -> Cutout:
-    """Return `dataclasses.replace` of a cutout, whose position is not made for it."""
+def changed(cutout: Cutout, changes: Mapping[str, Any]) -> Cutout:
+    """Return a copy of a cutout with other values of some fields, without making its position.
+
+    Parameters
+    ----------
+    cutout : Cutout
+        Cutout, which is not changed.
+    changes : mapping of str to object
+        New values by the name of the field.
+
+    Returns
+    -------
+    Cutout
+        Same as `dataclasses.replace`, which takes longer, since it makes a `SkyCoord`.
+    """
     return replace(cutout, **{"position": held_position(cutout), **changes})
 
 
 def held_position(cutout: Cutout) -> Any:
-    """Return the position of a cutout, or the function that makes it if it was not used yet."""
+    """Return the position of a cutout as it is held, for a copy of the cutout.
+
+    Parameters
+    ----------
+    cutout : Cutout
+        Any cutout.
+
+    Returns
+    -------
+    astropy.coordinates.SkyCoord, functools.partial or None
+        Position, or the function that makes it, if it was not used yet.
+    """
     return cutout.__dict__["_position"]
 
 

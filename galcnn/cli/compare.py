@@ -32,7 +32,7 @@ def command(
     overwrite: bool,
     quiet: bool,
 ) -> None:
-    """Compare optimizers on the same data and seeds, each at its best learning rate.
+    """Compare optimizers, each at its best learning rate.
 
     \b
     galcnn compare --catalog sky/catalog.ecsv --epochs 20 --out comparison

@@ -63,7 +63,7 @@ def command(
     quiet: bool,
     **given: Any,
 ) -> None:
-    """Score a model, or a table of predictions, on a labelled catalog, with intervals.
+    """Score a model or a table of predictions on a labelled catalog.
 
     \b
     galcnn evaluate model --out scores

@@ -17,6 +17,7 @@ def command(model: str, to: str, overwrite: bool) -> None:
 
     \b
     galcnn publish model --to hf://owner/rings
+    galcnn publish model --to hf://owner/rings --overwrite
 
     Model, card and a README made of the card are written, in one commit. Others start from it: galcnn train
     --from hf://owner/rings. You log in once by hf auth login. Requires pip install "galcnn[hub]".

@@ -310,7 +310,7 @@ class InputFiles:
             if self.width is not None:
                 cutout = crop_width(cutout, self.width)
         if cutout.redshift is None and name in self._redshifts:
-            return changed(cutout, redshift=self._redshifts[name])
+            return changed(cutout, {"redshift": self._redshifts[name]})
         return cutout
 
     def prepared(self, name: str, spec: InputSpec | None = None) -> Cutout:

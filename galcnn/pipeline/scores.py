@@ -164,7 +164,9 @@ def evaluate_predictions(
         Output folder, see `evaluate_catalog`.
     by : sequence of str
         Quantities to bin the galaxies by, besides the scores of all: columns of the catalog or the table.
-    n_bins, seed, overwrite
+    n_bins, seed : int
+        See `evaluate_catalog`.
+    overwrite : bool
         See `evaluate_catalog`.
 
     Returns

@@ -81,8 +81,8 @@ class StartSettings:
     Attributes
     ----------
     model : str
-        Parent model: a model folder, the file of a Keras network, ``keras.applications:NAME:imagenet``, an
-        encoder in the format of timm, or ``hf://owner/name@revision``. See
+        Parent model: a folder, a file, ``keras.applications:NAME:imagenet`` or ``hf://owner/name@revision``.
+        Folders hold a model of galcnn or an encoder in the format of timm. See
         `galcnn.model.pretrained.resolve`.
     freeze : {"none", "body", "all"} or int
         Layers of the parent that are not trained. ``"body"``: up to the last feature maps. ``"all"``: all

@@ -20,7 +20,7 @@ from PIL import Image
 
 from galcnn import Cutout
 from galcnn._runtime import reader
-from galcnn.errors import UnreadableImageError
+from galcnn.errors import NoReaderError, UnreadableImageError
 from galcnn.files import Companions, load_bands, load_cutout, save_cutout
 from galcnn.files.sources import WARNINGS_LOCK, opened, untrusted
 
@@ -350,7 +350,7 @@ def test_scripts_without_a_main_guard_and_forked_children_read(tmp_path):
 def test_a_machine_without_processes_says_so(monkeypatch):
     monkeypatch.setattr(reader, "_POOL", reader._Pool())
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
-    with pytest.raises(UnreadableImageError, match="start a process"):
+    with pytest.raises(NoReaderError, match="start a process"):
         load_cutout(tiled())
     assert load_cutout(plain()).bands == ("r",)
 

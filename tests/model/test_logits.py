@@ -119,7 +119,7 @@ def test_a_softmax_that_is_the_last_step_is_left_out_exactly(make):
     assert (again.model, again.removed) == (found.model, "")
     with pytest.raises(ValueError, match="a network that ends in logits"):
         Saliency()(model, IMAGES, Target("t", (1.0, 0.0, 0.0)))
-    ((one,),) = explain(model, IMAGES[:1], target=1)
+    ((one,),) = explain(model, IMAGES[:1], target=1, explainers=["saliency"])
     assert one.score == pytest.approx(logits[0, 1], rel=1e-3)
     assert one.notes == (found.note,)
 
