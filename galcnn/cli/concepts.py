@@ -55,7 +55,7 @@ def command(
     quiet: bool,
     **given: Any,
 ) -> None:
-    """Test whether a target rises with a concept, such as a bar (TCAV).
+    """Test whether a class rises with a concept such as a bar (TCAV).
 
     \b
     galcnn concepts model --catalog sky/catalog.ecsv --target spiral --concept arms --concept bar

@@ -37,6 +37,7 @@ FOLDERS = {
     ("classify", "--out"): "classify none none.fits --out {out}",
     ("compare", "--out"): "compare --catalog none.csv --out {out}",
     ("cut", "--out"): "cut none.fits --catalog none.csv --width 9pix --out {out}",
+    ("import", "--out"): "import none.keras --classes a,b --bands r --out {out}",
     ("inspect", "--out"): "inspect --catalog none.csv --out {out}",
     ("demo", "--out"): "demo -n 60 --out {out}",
     ("dream", "--out"): "dream none none.fits --layer x --out {out}",
@@ -60,13 +61,28 @@ FOLDERS = {
 #: What is written to, but where nothing of another can be replaced.
 ADDED_TO = {
     ("fetch", "--cache"): "entries are named by the hash of what was asked",
+    ("publish", "--to"): "an address on a hub, where other files end the command",
     ("train", "--tensorboard"): "TensorBoard gives each file of events a name of its own",
 }
 #: Words of what is no path, and options of files that are read.
 NO_PATHS = {
-    *("A:B", "ADDRESS", "ANGLE", "B,B,...", "B=MAG,...", "BAND", "C", "C,C,...", "C[,C]", "CLASS", "H,H,..."),
+    *(
+        "A,B,...",
+        "A:B",
+        "ADDRESS",
+        "ANGLE",
+        "B,B,...",
+        "B=MAG,...",
+        "BAND",
+        "C",
+        "C,C,...",
+        "C[,C]",
+        "CLASS",
+        "H,H,...",
+    ),
     *("H[,H]", "ID", "M,M,...", "METHOD", "N", "N,N,...", "NAME", "NAME=VALUE", "NEW=OLD,OLD", "N|all"),
     *("ORDER", "RA,DEC", "RATE", "TEXT", "UNIT", "URL", "WHAT", "WIDTH", "X,X,..."),
+    "none|body|all|N",
 }
 NO_PATHS_BY_NAME = {"--by", "--method", "--prior", "--seeds", "--shares", "--target", "--title"}
 READ = {
@@ -94,6 +110,9 @@ READ = {
     *("--sigma", "--weight"),
 }
 READ_BY = {
+    ("", "--module"),
+    ("concepts", "--concept"),
+    ("train", "--from"),
     ("compare", "--set"),
     ("preflight", "--set"),
     ("diagnose", "--set"),
