@@ -237,7 +237,7 @@ def test_hirescam_sums_to_the_score_where_grad_cam_does_not():
 @pytest.mark.parametrize("layer", ["last_norm", "sum", "pool"])
 def test_layercam_keeps_the_features_whose_gradient_is_positive(layer):
     other = builds.flat()
-    inner = keras.Model(other.inputs, other.get_layer(layer).output)
+    inner = keras.Model(other.inputs[0], other.get_layer(layer).output)
     with tf.GradientTape() as tape:
         features = inner(builds.IMAGES)
         tape.watch(features)
