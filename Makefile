@@ -64,7 +64,7 @@ check: venv
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_architecture.py tests/test_docstrings.py
 
-# Damaged files of every format: 20,000 FITS images and 5,000 of each other, in processes with limits; about two hours.
+# Damaged files of every format: 20,000 FITS images and 5,000 of each other, in processes with limits; some 40 minutes.
 fuzz: venv
 	$(BIN)/python -m tests.fuzz --kinds
 

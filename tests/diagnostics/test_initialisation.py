@@ -155,7 +155,10 @@ def test_nothing_in_a_model_changes_and_where_there_is_no_law_there_is_no_figure
     assert np.isnan(rows["conv1_1"]["gradient_theory"]), "the way past the block reads its input too"
     assert np.isfinite(rows["conv1_2"]["gradient_theory"])
     alike = build_network((16, 16, 2), 3, settings=NetworkSettings(widths=(4,), initializer="ones"))
-    assert np.isnan(initialisation_table(alike, images)["variance_theory"]).all()
+    table = initialisation_table(alike, images)  # the last kernel is drawn, whatever the initializer
+    assert np.isnan(table["variance_theory"][:-1]).all()
+    assert table["weight_theory"][-1] == pytest.approx(2e-4 / table["fan_in"][-1])
+    assert table["variance_theory"][-1] > 0
     dead = build_network((16, 16, 2), 3, settings=NetworkSettings(widths=(4,), initializer="zeros"))
     assert not initialisation_table(dead, images)["variance"].any()
 

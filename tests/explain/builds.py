@@ -32,7 +32,7 @@ METHODS = (
     Saliency(),
     InputXGradient(),
     SmoothGrad(n=3, noise=0.3),
-    IntegratedGradients(n=3),
+    IntegratedGradients(n=3, baseline="zero"),
     GuidedBackprop(),
     Deconvnet(),
     CAM(),

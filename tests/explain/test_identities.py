@@ -161,7 +161,7 @@ def test_without_biases_input_times_gradient_sums_to_the_score_and_any_rule_is_e
     for rule in ("midpoint", "gauss-legendre"):
         for n in (1, 2, 5):
             np.testing.assert_allclose(
-                IntegratedGradients(n, rule)(network, IMAGES, TARGET), maps, rtol=1e-4, atol=1e-5
+                IntegratedGradients(n, rule, "zero")(network, IMAGES, TARGET), maps, rtol=1e-4, atol=1e-5
             )
 
 
@@ -566,7 +566,7 @@ def test_small_slopes_are_not_rounded_to_zero_on_their_way_through_half_precisio
     kernel, dense = (np.asarray(v, dtype="float64") for v in half.weights)
     slope = (kernel.reshape(1, 4) @ dense @ TARGET.weights).item() / 128**2
     image = np.ones((1, 128, 128, 1), "float32")
-    for method in (Saliency(), IntegratedGradients(n=64), SmoothGrad(n=2, noise=0.1)):
+    for method in (Saliency(), IntegratedGradients(n=64, baseline="zero"), SmoothGrad(n=2, noise=0.1)):
         np.testing.assert_allclose(method(half, image, TARGET), slope, rtol=3e-3)
 
 
