@@ -29,8 +29,8 @@ from galcnn.cli import options
     multiple=True,
     required=True,
     metavar="NAME|DIR:DIR",
-    help="Concept: arms, bar, neighbour or tail, which are simulated; or two folders of images, with the concept and "
-    "without it. May be repeated.",
+    help="Concept: arms, bar, neighbour or tail, which are simulated; or two folders of images, with the "
+    "concept and without it. May be repeated.",
 )
 @click.option("--target", required=True, metavar="CLASS", help="Class, or CLASS-CLASS for a margin.")
 @click.option("--layer", metavar="NAME", default="", help="Network layer.  [default: the last feature maps]")

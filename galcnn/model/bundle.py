@@ -31,7 +31,6 @@ _MODEL, _CARD = "model.keras", "card.json"
 #: Files of a Keras network.
 NETWORK_FILES = (".keras", ".h5", ".hdf5")
 #: Names that a model folder may contain; a folder with other files is not replaced.
-#: Table of the galaxies that a training left out.
 _OWN = {_MODEL, _CARD, "history.csv", "test.ecsv", LEFT_OUT, "health.csv", "uncertainty.json", "figures"}
 
 

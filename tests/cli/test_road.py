@@ -15,6 +15,8 @@ from galcnn.catalog.formats import FORMATS
 from galcnn.cli.main import main
 from galcnn.layers import LayerStack
 from galcnn.model import load_model
+from galcnn.prediction import BLANK, MASKED, OUTSIDE
+from galcnn.uncertainty import UncertaintyRecord
 
 TRAIN = ["--epochs", "2", "--set", "network.widths=4,8", "--set", "network.depth=1", "--quiet"]
 
@@ -88,7 +90,13 @@ def test_simulate_goes_on_where_it_stopped_and_refuses_to_mix(sky, tmp_path, cap
 
 
 def test_train_leaves_a_whole_model_and_says_its_scores(model, capsys):
-    assert sorted(p.name for p in model.iterdir()) == ["card.json", "history.csv", "model.keras", "test.ecsv"]
+    assert sorted(p.name for p in model.iterdir()) == [
+        "card.json",
+        "history.csv",
+        "model.keras",
+        "test.ecsv",
+        "uncertainty.json",
+    ]
     card = json.loads((model / "card.json").read_text())
     assert card["classes"] == ["edge_on", "elliptical", "spiral"]
     assert card["inputs"]["bands"] == ["g", "r", "i"]
@@ -164,8 +172,11 @@ def test_classify_writes_every_table_with_one_row_an_input(model, sky, tmp_path,
         "entropy",
         "flag",
         "reason",
+        "distance",
+        "set",
     ]
     assert np.asarray(table["flag"]).tolist() == [0, 0, 1, 1]
+    assert np.isnan(table["distance"].filled(np.nan)).tolist() == [False, False, True, True]
     p = np.array([table[f"p_{name}"] for name in ("edge_on", "elliptical", "spiral")], dtype=float)
     np.testing.assert_allclose(p[:, :2].sum(axis=0), 1)
     assert np.all(np.isnan(p[:, 2:]))
@@ -200,8 +211,12 @@ def test_explain_writes_layers_with_the_models_own_answer(model, sky, tmp_path):
     saliency, cam = stack.explanations
     assert (saliency.target.name, saliency.wrt, saliency.bands) == ("spiral", "sigma", ("g", "r", "i"))
     assert (cam.bands, cam.wrt) == (("all",), "stretched")
-    assert saliency.score == pytest.approx(float(stack.prediction.logits[0, 2]), rel=1e-4)
     trained = load_model(model)
+    # The map explains the network's logit; the prediction beside it is calibrated.
+    raw = predict(trained, stack.cutout)
+    assert saliency.score == pytest.approx(float(raw.logits[0, 2]), rel=1e-4)
+    calibration = UncertaintyRecord.read(model, trained.card.model_sha256).calibration
+    np.testing.assert_allclose(stack.prediction.logits, calibration.apply(raw).logits, rtol=1e-4)
     with fits.open(path) as hdus:
         np.testing.assert_array_equal(stack.cutout.flux, hdus["SCI"].data)
     # By hand: the slope of the logit in flux, times the noise.
@@ -508,8 +523,9 @@ def test_an_image_without_anything_on_it_is_flagged(model, sky, tmp_path):
     paths = [str(tmp_path / "blank.fits"), str(tmp_path / "masked.fits"), good, good]
     assert main(["classify", str(model), *paths, "--out", str(out), "--quiet"]) == 0
     table = Table.read(out)
-    assert table["flag"].tolist() == [8, 4, 0, 0]
+    assert table["flag"].tolist() == [BLANK | OUTSIDE, MASKED | OUTSIDE, 0, 0]
     assert "nothing is seen in r" in table["reason"][0]
+    assert "of the pixels are masked" in table["reason"][1]
     assert table["id"][3] == f"{table['id'][2]}#2", "one row an input, also for one that is given twice"
 
 

@@ -43,7 +43,7 @@ def trained():
         class_prior={"elliptical": 0.9, "spiral": 0.1},
         trained_prior={"elliptical": 0.5, "spiral": 0.5},
     )
-    made = SimpleNamespace(model=MeanModel(), card=card, classes=CLASSES, votes=None)
+    made = SimpleNamespace(model=MeanModel(), card=card, classes=CLASSES, votes=None, orientations=1)
     made.with_render = lambda render: made
     return made
 
