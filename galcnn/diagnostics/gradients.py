@@ -55,6 +55,8 @@ _FITTING = dict.fromkeys(_RELU, ("HeNormal", "HeUniform")) | {
 class HealthLimits:
     """Limits beyond which a problem is reported.
 
+    The last of several layers starts near zero: `ratio`, `weights` and `update` are of those before it.
+
     Attributes
     ----------
     ratio : float
@@ -203,19 +205,25 @@ def _signs(look: _Look, first: _Look, limits: HealthLimits) -> Iterator[Sign]:
         yield _sign("dead", "share of ReLUs never active", look, at, look["dead"][at], limits.dead)
     if not dead.any():  # layers after a dead one have no signal
         yield from _between_layers(look, limits)
+    inner = _inner(look)
     with np.errstate(divide="ignore", invalid="ignore"):
-        growth = look["weight_norm"] / first["weight_norm"]
+        growth = (look["weight_norm"] / first["weight_norm"])[inner]
     for at in np.flatnonzero(growth > limits.weights)[:1]:
         yield _sign("exploding", _GROWTH, look, at, growth[at], limits.weights)
     for at in np.flatnonzero(growth < 1 / limits.weights)[:1]:
         yield _sign("vanishing", _GROWTH, look, at, growth[at], 1 / limits.weights)
-    for at in np.flatnonzero(look["update_ratio"] > limits.update)[:1]:
+    for at in np.flatnonzero(look["update_ratio"][inner] > limits.update)[:1]:
         yield _sign("exploding", _UPDATED, look, at, look["update_ratio"][at], limits.update)
     loss, highest = float(look["loss"][0]), limits.loss * float(first["loss"][0])
     if loss > highest:
         yield _sign("exploding", "loss", look, int(np.argmax(growth)), loss, highest)
     if look.update >= limits.patience:
         yield from _standing_still(look, limits)
+
+
+def _inner(look: _Look) -> slice:
+    """Return the layers before the last, whose kernel starts near zero and changes by large factors."""
+    return slice(None, max(1, len(look["signal"]) - 1))
 
 
 def _standing_still(look: _Look, limits: HealthLimits) -> Iterator[Sign]:
@@ -233,18 +241,19 @@ def _standing_still(look: _Look, limits: HealthLimits) -> Iterator[Sign]:
 def _between_layers(look: _Look, limits: HealthLimits) -> Iterator[Sign]:
     """Yield problems of the forward signal and of the backward gradient between layers."""
     low, high, tiny = 1 / limits.ratio, limits.ratio, np.finfo(float).tiny
-    signal = look["signal"]
-    grown = signal / max(signal[0], tiny)
+    inner = _inner(look)
+    grown = look["signal"] / max(look["signal"][0], tiny)
     for at in np.flatnonzero(grown > high)[:1]:
         yield _sign("exploding", "signal, in units of the first layer's,", look, at, grown[at], high)
     with np.errstate(divide="ignore", invalid="ignore"):
-        moved = look["gradient_norm"] / look["weight_norm"]  # relative gradient
+        moved = (look["gradient_norm"] / look["weight_norm"])[inner]  # relative gradient
     moved = np.where(np.isfinite(moved), moved, 0.0)
     share = moved[:-1] / np.maximum.accumulate(np.maximum(moved, tiny)[::-1])[::-1][1:]
     symptom = "relative gradient, as a share of the largest behind it,"
     for at in np.flatnonzero(share > high)[-1:]:
         yield _sign("exploding", symptom, look, at, share[at], high)
     # Exploding first: relative to an exploding layer, all others look vanishing.
+    signal = look["signal"][inner]
     kept = signal[1:] / np.maximum.accumulate(np.maximum(signal, tiny))[:-1]
     for at in np.flatnonzero(kept < low)[:1]:
         yield _sign("vanishing", "signal, as a share of the largest before it,", look, at + 1, kept[at], low)

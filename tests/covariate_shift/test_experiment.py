@@ -110,7 +110,7 @@ def test_where_the_oracle_fails_there_is_no_verdict():
 
 @pytest.fixture(scope="module")
 def planted(tmp_path_factory):
-    """Toy galaxies; beyond training every stretched image is fainter by ten and stands on a sky of its own."""
+    """Toy galaxies; beyond training stretched images are fainter by ten and on a sky of their own."""
     folder = tmp_path_factory.mktemp("planted")
     (folder / "data").mkdir()
 

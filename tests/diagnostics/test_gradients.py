@@ -213,14 +213,46 @@ def test_nothing_is_said_of_healthy_trainings():
     assert not alarms
 
 
+def test_the_last_layer_which_starts_near_zero_may_grow_and_move_but_no_other():
+    """A record of three healthy layers, of which one has a fault of each kind."""
+    shared = {"epoch": 1, "learning_rate": 1e-3, "loss": 1.0, "activation": "relu", "initializer": "HeNormal"}
+    healthy = {"weight_norm": 1.0, "gradient_norm": 1.0, "update_ratio": 0.01, "dead": 0.0, "signal": 1.0}
+
+    def signs(at, after):
+        rows = [
+            {"layer": f"conv{i}", "update": update, **shared, **healthy, "normalized": True, "nonfinite": 0.0}
+            | (after if (update, i) == (1, at) else {})
+            for update in (0, 1)
+            for i in range(3)
+        ]
+        return [(sign.kind, sign.layer) for sign in diagnose(Table(rows))]
+
+    for kind, at, after in [
+        ("exploding", 1, {"weight_norm": 100.0}),
+        ("vanishing", 1, {"weight_norm": 0.01}),
+        ("exploding", 1, {"update_ratio": 0.7}),
+        ("exploding", 0, {"gradient_norm": 1e5}),
+        ("vanishing", 0, {"gradient_norm": 1e-5}),
+        ("vanishing", 1, {"signal": 1e-5}),
+    ]:
+        assert signs(at, after) == [(kind, f"conv{at}")]
+        assert signs(2, after) == []
+    assert signs(2, {"signal": 1e5}) == [("exploding", "conv2")]
+    assert signs(2, {"nonfinite": 1.0}) == [("exploding", "conv2")]
+
+
 def test_a_network_that_does_not_move_stagnates():
     """Before the patience is over nothing is said; a rate of nearly zero then is."""
     how = {"optimizer": "sgd", "learning_rate": 1e-9, "schedule": "constant", "epochs": 4}
     limits = HealthLimits(patience=20)
     with pytest.warns(HealthWarning):
         _, health, _ = watched(SHALLOW, how, limits=limits)
-    assert [(sign.kind, sign.update) for sign in health.signs] == [("stagnation", 20)]
-    assert {"training.learning_rate": 1e-8} in health.signs[0].remedies
+    # The logits began near zero, and are there still.
+    assert [(sign.kind, sign.update, sign.symptom) for sign in health.signs] == [
+        ("stagnation", 20, "standard deviation of the logits over images"),
+        ("stagnation", 20, "share of the weights that one update changes"),
+    ]
+    assert all({"training.learning_rate": 1e-8} in sign.remedies for sign in health.signs)
 
 
 def test_what_was_seen_is_kept_by_a_checkpoint(tmp_path):
