@@ -31,9 +31,11 @@ def untrained(settings, *, unit="nJy", size=24, votes=None, **preprocessing):
     rng = np.random.default_rng(1)
     images = rng.normal(20, 60, (24, size, size, 3)).astype(np.float32)
     network = build_network((size, size, 3), 3, settings=settings, seed=2)
+    logits = network.get_layer("logits")
+    logits.kernel.assign(100 * logits.kernel)  # no longer near zero, as if it had been trained
     model = assemble(fit_preprocessing(images, **preprocessing), network)
     normalizing = [layer for layer in model._flatten_layers() if hasattr(layer, "moving_mean")]
-    for layer in normalizing:  # statistics of the images, as if it had been trained: logits of order 1
+    for layer in normalizing:  # and statistics of the images: logits of order 1
         layer.momentum = 0.0
     if normalizing:
         model(images, training=True)
