@@ -7,7 +7,7 @@ from astropy.table import Table
 from galcnn.diagnostics import diagnose
 from galcnn.diagnostics.gradients import HealthLimits, remedy_text
 
-LAYERS = ("network/a", "network/b", "network/logits")
+LAYERS = ("network/a", "network/b", "network/c", "network/logits")
 
 
 def record(looks=(0, 1, 50, 200, 250), **facts):
