@@ -72,10 +72,10 @@ def test_a_dataset_in_shards_is_the_same_dataset(catalog, tmp_path):
 def test_an_interrupted_packing_goes_on_behind_the_last_shard(catalog, tmp_path, monkeypatch):
     prepared, seen = InputFiles.prepared, []
 
-    def failing(self, name):
+    def failing(self, name, *given):
         if name == "g18":
             raise OSError("the disk was pulled out")
-        return prepared(self, name)
+        return prepared(self, name, *given)
 
     monkeypatch.setattr(InputFiles, "prepared", failing)
     with pytest.raises(OSError, match="pulled out"):
@@ -85,7 +85,9 @@ def test_an_interrupted_packing_goes_on_behind_the_last_shard(catalog, tmp_path,
     # A shard whose record was not written yet does not count.
     (tmp_path / "shards" / "shard-00001.json").unlink()
     monkeypatch.setattr(
-        InputFiles, "prepared", lambda self, name: seen.append(int(name[1:])) or prepared(self, name)
+        InputFiles,
+        "prepared",
+        lambda self, name, *given: seen.append(int(name[1:])) or prepared(self, name, *given),
     )
     found = packed(catalog, tmp_path / "shards")
     assert sorted(set(seen)) == [0, *range(8, 25)]  # the first settles what the images are
