@@ -67,8 +67,8 @@ def test_random_directions_from_the_command_line(folder, capsys):
     header = fits.getheader(folder / "random" / "surface.fits")
     assert header["GALCNN model"] == "m0"
     assert header["GALCNN images"] == 32, "the training set of the split"
-    # The middle is the loss of the model itself on its training set.
-    trained = load_model(folder / "m0")
+    # The middle is the loss of the model itself on its training set, with one orientation as in training.
+    trained = load_model(folder / "m0").with_orientations(1)
     objective = objective_of(trained, settings=LandscapeSettings(statistics="stored"))
     assert (folder / "m0" / "model.keras").read_bytes() == before
     logits = np.asarray(trained.network(objective.images, training=False), dtype=np.float64)
@@ -105,7 +105,7 @@ def test_the_line_to_another_model(folder, capsys):
     surface = read_surface(folder / "line" / "surface.npz")
     assert f"barrier {surface.barrier:.4f} nat" in capsys.readouterr().out
     assert surface.is_line
-    trained, other = load_model(folder / "m0"), load_model(folder / "m1")
+    trained, other = load_model(folder / "m0"), load_model(folder / "m1").with_orientations(1)
     own = objective_of(trained)
     there = Objective(other.network, own.images, own.labels)
     assert surface.loss[0, 0] == pytest.approx(own(own.origin)[0], rel=1e-5)

@@ -17,7 +17,7 @@ from tests.explain.builds import IMAGES, SHAPE, TARGET, linear
 def test_scorecam_is_the_sum_of_its_definition(layer):
     network = builds.flat()
     found = ScoreCAM(layer, baseline="zero").fine_and_coarse(network, IMAGES, TARGET)[1]
-    features = np.asarray(keras.Model(network.inputs, network.get_layer(layer).output)(IMAGES))
+    features = np.asarray(keras.Model(network.inputs[0], network.get_layer(layer).output)(IMAGES))
     grid = upright_grid(network, network_layers(network)[layer])
     rows, columns = (
         resampling_matrix(SHAPE[axis], features.shape[1 + axis], grid.start[axis], grid.jump[axis])

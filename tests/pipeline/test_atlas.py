@@ -298,15 +298,13 @@ def test_bad_input_is_one_clear_line_and_nothing_is_touched(sky, model, tmp_path
     table = QTable.read(sky / "catalog.ecsv")
     table.rename_column("image", "file")
     table.write(tmp_path / "renamed.ecsv")
-    table["file"][3] = "gone.fits"
-    for i in range(14):
-        shutil.copy(sky / f"toy{i}.fits", tmp_path)
+    table["file"] = [f"gone{i}.fits" for i in range(len(table))]
     table.write(tmp_path / "gone.ecsv")
     good, out = str(sky / "catalog.ecsv"), str(tmp_path / "out")
     cases = [
         (["--catalog", good, "--out", str(foreign)], "a new or empty folder, or an older atlas"),
         (["--catalog", str(tmp_path / "renamed.ecsv"), "--out", out], "--image-column"),
-        (["--catalog", str(tmp_path / "gone.ecsv"), "--image-column", "file", "--out", out], "gone.fits"),
+        (["--catalog", str(tmp_path / "gone.ecsv"), "--image-column", "file", "--out", out], "gone"),
         (["--catalog", str(tmp_path / "none.ecsv"), "--out", out], "none.ecsv"),
     ]
     for words, text in cases:
