@@ -3,7 +3,6 @@
 import html
 import json
 import re
-import shutil
 
 import keras
 import numpy as np
