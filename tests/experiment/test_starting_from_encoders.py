@@ -30,6 +30,7 @@ def experiment_of(toy_experiment, **start):
     return Experiment.from_dict(content | {"training": SHORT, "start": start})
 
 
+@pytest.mark.full  # 9 million parameters, untrained
 def test_a_frozen_encoder_gives_its_features_of_pictures(toy_experiment, pico, tmp_path):
     experiment = experiment_of(toy_experiment, model=str(pico), scaling="mean-std", freeze="all")
     child = train(experiment, tmp_path / "child")

@@ -43,7 +43,13 @@ def pico(tmp_path_factory):
     return write(tmp_path_factory.mktemp("pico"), "convnext_pico", made["shapes"])
 
 
-@pytest.mark.parametrize("architecture", ["convnext_pico", "resnet18", "efficientnet_b0"])
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        "convnext_pico",
+        *(pytest.param(name, marks=pytest.mark.full) for name in ("resnet18", "efficientnet_b0")),
+    ],
+)
 def test_features_are_those_recorded_from_timm(architecture, tmp_path):
     made = RECORDED[architecture]
     folder = write(tmp_path / "encoder", architecture, made["shapes"], bands=made["bands"])
@@ -113,7 +119,7 @@ def test_a_pickle_is_refused_with_the_way_to_convert_it(tmp_path):
         load_encoder(tmp_path, scaling="0-1")
 
 
-@pytest.mark.parametrize("architecture", ["resnet18", "convnext_pico"])
+@pytest.mark.parametrize("architecture", [pytest.param("resnet18", marks=pytest.mark.full), "convnext_pico"])
 @pytest.mark.parametrize("fault", ["missing", "shape", "extra", "nan"])
 def test_weights_of_another_network_are_refused(architecture, fault, tmp_path):
     made = RECORDED[architecture]
