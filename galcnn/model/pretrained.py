@@ -213,15 +213,26 @@ def _scaled_to_imagenet(body: keras.Model, prepare: Callable[[Any], Any], plain:
         )
         for levels in (level[0], level[0] + level[1])
     )
+    blue_first = _reads_blue_first(prepare)
     for layer, copy in zip(body.layers, plain.layers, strict=True):
         if not isinstance(layer, own):
-            copy.set_weights(layer.get_weights())
+            weights = layer.get_weights()
+            if blue_first and weights and weights[0].ndim == 4:  # the first convolution
+                weights[0], blue_first = weights[0][:, :, ::-1], False
+            copy.set_weights(weights)
     inputs = keras.Input(body.input_shape[1:], name="stretched", dtype="float32")
     scale = keras.layers.Rescaling(
         float((above - mean).mean()), float(mean.mean()), dtype="float32", name="imagenet_units"
     )
     pooled = keras.layers.GlobalAveragePooling2D(dtype="float32", name="gap")(plain(scale(inputs)))
     return keras.Model(inputs, pooled, name=NETWORK)
+
+
+def _reads_blue_first(prepare: Callable[[Any], Any]) -> bool:
+    """Return True if a network reads blue, green and red, as those that were converted from Caffe do."""
+    black = np.zeros((1, 1, 1, 3), np.float32)
+    red = black + np.array([1, 0, 0], np.float32)
+    return bool(np.ravel(prepare(red.copy()) - prepare(black.copy()))[2] != 0)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """Learning rates by layer follow their closed form; the weights of ImageNet come through Keras' own call."""
 
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -120,17 +122,19 @@ def test_kernels_for_other_bands():
 )
 def test_weights_of_imagenet_are_asked_of_keras_and_images_brought_to_its_units(name, expected, monkeypatch):
     build = getattr(keras.applications, name)
-    asked = []
+    asked, bodies = [], []
 
     def fetched(weights, **options):
         asked.append(weights)
         made = build(weights=None, **options)
+        bodies.append(made)
         if name == "EfficientNetB0":  # the file has the mean and variance of ImageNet
             for layer in made.layers:
                 if isinstance(layer, layers.Normalization):
                     layer.set_weights(
-                        [np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225]) ** 2, 0]
+                        [np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225]) ** 2, np.zeros(())]
                     )
+                    layer.finalize_state()  # as after reading a file
         return made
 
     fetched.__module__ = build.__module__
@@ -143,3 +147,14 @@ def test_weights_of_imagenet_are_asked_of_keras_and_images_brought_to_its_units(
     if expected[1] is not None:
         assert np.isclose(scale.offset, expected[1], atol=0.02)
     assert made.output_shape[1] == made.layers[-2].output.shape[-1]
+    # Red is the first band here, and the last of the networks that were converted from Caffe.
+    pictures = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3)).astype(np.float32)
+    read = sys.modules[build.__module__].preprocess_input(pictures.copy())
+    order = slice(None, None, -1 if name == "ResNet50" else 1)
+    own = (layers.InputLayer, layers.Rescaling, layers.Normalization)
+    first = next(layer for layer in bodies[0].layers if not isinstance(layer, own))
+    entering = keras.Model(bodies[0].inputs[0], first.input).predict(read, verbose=0)
+    stretched = (entering[..., order] - scale.offset) / scale.scale
+    features = bodies[0].predict(read, verbose=0).mean(axis=(1, 2))
+    found = made.predict(stretched, verbose=0)
+    np.testing.assert_allclose(found, features, rtol=0, atol=1e-4 * np.abs(features).max())
