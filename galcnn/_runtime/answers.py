@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import importlib.metadata
 import json
 import math
@@ -17,6 +16,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from galcnn._runtime import atomic
 from galcnn.errors import Message, message
 
 #: Exit codes of all commands.
@@ -195,8 +195,8 @@ def _described(path: Path) -> dict[str, Any]:
     if path.is_file():
         kind, size = "file", path.stat().st_size
         # An unreadable file may be the cause of the error that is reported.
-        with contextlib.suppress(OSError), path.open("rb") as handle:
-            sha256 = hashlib.file_digest(handle, "sha256").hexdigest()
+        with contextlib.suppress(OSError):
+            sha256 = atomic.file_sha256(path)
     elif (path / "card.json").is_file():
         kind = "model"
         try:

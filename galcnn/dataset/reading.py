@@ -17,7 +17,7 @@ from galcnn.catalog import Votes, read_votes
 from galcnn.catalog.formats import Galaxies, as_catalog
 from galcnn.dataset.dataset import Dataset
 from galcnn.dataset.reader import MAX_UNREADABLE, InputFiles, LeftOut
-from galcnn.dataset.shards import Packed, PackedImages, file_sha256
+from galcnn.dataset.shards import Packed, PackedImages
 from galcnn.errors import UnreadableImageError, message
 from galcnn.model import InputSpec, images_from
 from galcnn.photometry import DISPLAY
@@ -262,7 +262,7 @@ def _shard(
         entry: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
         if entry.get("key") != key or entry.get("format") != _FORMAT:
             raise _foreign(place, record.name)
-        if not path.is_file() or file_sha256(path) != entry["sha256"]:
+        if not path.is_file() or atomic.file_sha256(path) != entry["sha256"]:
             raise ValueError(
                 message("the shard as it was written", "Remove the folder and pack again.", path=str(path))
             )
@@ -302,7 +302,7 @@ def _shard(
         "ids": [files.ids[row] for row in rows],
         "failed": failed,
         "file": path.name,
-        "sha256": file_sha256(path),
+        "sha256": atomic.file_sha256(path),
         "masked": masked,
         "inputs": files.spec.to_dict(),
     }

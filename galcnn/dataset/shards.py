@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import mmap
 import os
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from galcnn._runtime import atomic
 from galcnn.errors import UnreadableImageError, message
 from galcnn.model import InputSpec
 
@@ -115,7 +115,7 @@ class Shard:
     def check(self) -> None:
         """Raise an error if the file was changed or cannot be read."""
         try:
-            found = file_sha256(self.path)
+            found = atomic.file_sha256(self.path)
         except OSError as error:
             found = str(error)
         if found != self.sha256:
@@ -127,12 +127,6 @@ class Shard:
         """Open the images, memory-mapped."""
         images: npt.NDArray[Any] = np.load(self.path, mmap_mode="r", allow_pickle=False)
         return images
-
-
-def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def read_shards(folder: str | os.PathLike[str]) -> tuple[Shard, ...]:

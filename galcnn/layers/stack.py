@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -317,10 +316,7 @@ def provenance_of(
     """
     paths = [input_path] if isinstance(input_path, str | os.PathLike) else input_path
     files = [Path(path) for path in paths]
-    digests = []
-    for file in files:
-        with open(file, "rb") as handle:
-            digests.append(hashlib.file_digest(handle, "sha256").hexdigest())
+    digests = [atomic.file_sha256(file) for file in files]
     return {
         "model": model,
         "model_sha256": model_sha256,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -256,7 +255,9 @@ def save_model(
     with atomic.writing_folder(folder, own=_OWN) as temporary:
         trained.model.save(temporary / _MODEL)
         card = replace(
-            trained.card, name=Path(folder).resolve().name, model_sha256=file_sha256(temporary / _MODEL)
+            trained.card,
+            name=Path(folder).resolve().name,
+            model_sha256=atomic.file_sha256(temporary / _MODEL),
         )
         saved = replace(trained, card=card, folder=Path(folder).resolve())
         saved.card.write(temporary / _CARD)
@@ -327,7 +328,7 @@ def load_model(folder: str | os.PathLike[str]) -> TrainedModel:
         if not (path / name).exists():
             raise FileNotFoundError(f"{path} is not a model folder: it has no {name}.")
     card = Card.read(path / _CARD)
-    found = file_sha256(path / _MODEL)
+    found = atomic.file_sha256(path / _MODEL)
     if found != card.model_sha256:
         raise ValueError(
             message(
@@ -377,9 +378,3 @@ def with_embedding(trained: TrainedModel) -> keras.Model:
     both = keras.Model(network.inputs, [network.get_layer(LOGITS).output, network.get_layer(LOGITS).input])
     inputs = trained.model.inputs[0]
     return keras.Model(inputs, both(trained.preprocessing(inputs)))
-
-
-def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()

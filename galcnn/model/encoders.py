@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fnmatch
-import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -15,6 +14,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from galcnn._runtime import atomic
 from galcnn._runtime.representation import summary
 from galcnn.errors import message
 
@@ -156,9 +156,7 @@ def load_encoder(
     mean, std = ((0.0,) * bands, (1.0,) * bands)
     if chosen == "mean-std":
         mean, std = (_per_band(pretrained, name, bands) for name in ("mean", "std"))
-    with (path / WEIGHTS).open("rb") as handle:
-        digest = hashlib.file_digest(handle, "sha256").hexdigest()
-    return Encoder(model, architecture, chosen, mean, std, digest)
+    return Encoder(model, architecture, chosen, mean, std, atomic.file_sha256(path / WEIGHTS))
 
 
 def is_encoder(folder: Path) -> bool:

@@ -14,11 +14,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from galcnn._runtime import seeding
+from galcnn._runtime import atomic, seeding
 from galcnn._runtime.version import __version__
 from galcnn.errors import message, wrong_type
 from galcnn.model.build import LOGITS, NETWORK, assemble
-from galcnn.model.bundle import NETWORK_FILES, TrainedModel, file_sha256, read_network
+from galcnn.model.bundle import NETWORK_FILES, TrainedModel, read_network
 from galcnn.model.card import Card
 from galcnn.model.contents import check_registered
 from galcnn.model.forward import outputs
@@ -177,7 +177,7 @@ def _original(source: Any) -> tuple[keras.Model, dict[str, str]]:
                 source=str(path),
             )
         )
-    return read_network(path), {"sha256": file_sha256(path)}
+    return read_network(path), {"sha256": atomic.file_sha256(path)}
 
 
 def _names(names: Sequence[str], what: str) -> tuple[str, ...]:

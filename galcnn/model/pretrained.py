@@ -13,12 +13,12 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from galcnn._runtime import seeding
+from galcnn._runtime import atomic, seeding
 from galcnn.errors import message
 from galcnn.model.applications import application_features, application_names
 from galcnn.model.blocks import LayerMaker
 from galcnn.model.build import LOGITS, NETWORK
-from galcnn.model.bundle import NETWORK_FILES, TrainedModel, file_sha256, load_model, read_network
+from galcnn.model.bundle import NETWORK_FILES, TrainedModel, load_model, read_network
 from galcnn.model.card import Card
 from galcnn.model.encoders import Encoder, ImageScaling, is_encoder, load_encoder
 from galcnn.model.graph import producer
@@ -109,7 +109,7 @@ def resolve(name: str | os.PathLike[str], *, scaling: ImageScaling | None = None
         notes = ("neither bands, unit nor pixel scale of its images are known (galcnn import states them)",)
         return Parent(
             path.name,
-            file_sha256(path),
+            atomic.file_sha256(path),
             lambda shape: _of_file(network, shape),
             licence="not known",
             notes=notes,

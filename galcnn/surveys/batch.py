@@ -37,7 +37,6 @@ from galcnn.surveys.manifest import (
     NOT_COVERED,
     Manifest,
     Record,
-    file_hash,
     read_records,
 )
 from galcnn.surveys.requests import Request, checked_bands, identity, requests_of
@@ -450,7 +449,7 @@ class _Work:
                 save_cutout(answer, temporary)
                 if self.cache is not None:
                     self.cache.put(_cache_key(request), temporary.read_bytes())
-            record = Record(request.id, FETCHED, request.hash, file, file_hash(temporary))
+            record = Record(request.id, FETCHED, request.hash, file, atomic.file_sha256(temporary))
             self.manifest.add(record)
         return record
 

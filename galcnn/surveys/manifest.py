@@ -6,7 +6,6 @@ Records whose file is missing or has another SHA-256 are ignored.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import threading
@@ -84,7 +83,7 @@ class Manifest:
         if record.status == NOT_COVERED:
             return record
         path = self.folder / record.file
-        return record if path.is_file() and file_hash(path) == record.sha256 else None
+        return record if path.is_file() and atomic.file_sha256(path) == record.sha256 else None
 
     def add(self, record: Record) -> None:
         """Append a record, which replaces earlier ones of the same object; safe in any thread."""
@@ -107,12 +106,6 @@ def read_records(folder: Path) -> dict[str, Record]:
     if not path.is_file():
         return {}
     return _records(path.read_text(encoding="utf-8", errors="replace").splitlines()[1:])
-
-
-def file_hash(path: Path) -> str:
-    """Return the SHA-256 of a file as hexadecimal text."""
-    with open(path, "rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def _check_header(line: str, wanted: Mapping[str, Any], folder: Path) -> None:

@@ -18,6 +18,7 @@ import keras
 import numpy as np
 import pytest
 
+from galcnn._runtime.atomic import file_sha256
 from galcnn.model import (
     Card,
     InputSpec,
@@ -29,7 +30,6 @@ from galcnn.model import (
     load_model,
     save_model,
 )
-from galcnn.model.bundle import file_sha256
 from galcnn.model.contents import check_contents, saved_by
 
 MEMBERS = ("metadata.json", "config.json", "model.weights.h5")

@@ -19,13 +19,13 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+from galcnn._runtime.atomic import file_sha256
 from galcnn.catalog import Catalog, read_catalog, write_table
 from galcnn.errors import CoverageError
 from galcnn.files import load_cutout
 from galcnn.surveys import FetchSettings, Limits, SimulatedSurvey, Survey, fetch, planned
 from galcnn.surveys.cache import Cache
 from galcnn.surveys.legacy import LegacySurvey
-from galcnn.surveys.manifest import file_hash
 from tests.surveys import servers
 from tests.surveys.served import WIDTH, ServedSurvey, flat_cutout, key_of, serving, some_catalog
 from tests.surveys.servers import Reply, Server
@@ -180,7 +180,7 @@ def test_a_manifest_that_was_tampered_with_leads_nowhere(served, tmp_path):
     fetch(some_catalog(1), ServedSurvey(served.url), out=out, settings=SETTINGS)
     manifest = out / "manifest.jsonl"
     header, record = manifest.read_text().splitlines()
-    changed = json.loads(record) | {"file": "../secret.fits", "sha256": file_hash(outside)}
+    changed = json.loads(record) | {"file": "../secret.fits", "sha256": file_sha256(outside)}
     manifest.write_text(f"{header}\n{json.dumps(changed)}\n")
     report = fetch(some_catalog(1), ServedSurvey(served.url), out=out, settings=SETTINGS)
     assert (report.kept, report.counts["fetched"]) == (0, 1)
@@ -418,11 +418,11 @@ def check_kills(n_kills, n_galaxies, tmp_path, seed):
         served.seconds = 0.02
         out = tmp_path / "killed"
         for _ in range(n_kills):
-            stood = {path: file_hash(path) for path in out.glob("cutouts/[!.]*")}
+            stood = {path: file_sha256(path) for path in out.glob("cutouts/[!.]*")}
             asked = served.asked.copy()
             kill_once(served, tmp_path / "in.ecsv", out, rng.uniform(1, 1.7 * n_galaxies / n_kills))
             for path, digest in stood.items():  # nothing lost, nothing changed
-                assert file_hash(path) == digest
+                assert file_sha256(path) == digest
             for path in out.glob("cutouts/[!.]*"):  # nothing half
                 load_cutout(path)
             whole = {round(10 * (load_cutout(path).flux[0, 0, 0] - 10)) for path in stood}
