@@ -125,7 +125,7 @@ def again(training, *aside):
     shares, unlike = [], []
     for _ in range(SPLITS):
         one, other = np.array_split(rng.permutation(len(embedding)), 2)
-        ood = fit_out_of_distribution(*training, *rows(one), false_alarms=0.01)
+        ood = fit_out_of_distribution(*training, *rows(one), false_alarms=0.01, confidence=0.95)
         shares.append(ood.warn(*rows(other))[0].mean())
         unlike += [ood.set_test(ood.counts(*rows(part))).unlike for part in (other[:SET], other[-SET:])]
     print(

@@ -152,8 +152,8 @@ def _say_rate(rate: float | None, figure: str) -> None:
 
 def _report(card: Any, out: Path, orientations: int) -> None:
     from galcnn.catalog.names import LEFT_OUT
+    from galcnn.prediction.calibration import UNCERTAINTY_FILE
     from galcnn.uncertainty import UncertaintyRecord
-    from galcnn.uncertainty.record import UNCERTAINTY_FILE
 
     counts = {side: sum(n.values()) for side, n in card.data["counts"].items()}
     click.echo(

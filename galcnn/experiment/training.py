@@ -47,6 +47,7 @@ from galcnn.model.devices import devices_used, is_chief, make_strategy
 from galcnn.model.pretrained import Parent
 from galcnn.model.profile import cost_of
 from galcnn.prediction import OUTSIDE, Prediction, predict_images
+from galcnn.prediction.calibration import UNCERTAINTY_FILE
 from galcnn.prediction.priors import sqrt_prior
 from galcnn.training import StartSettings, class_frequency, fit, trained_prior, training_batches
 from galcnn.training.callbacks import epochs_shown
@@ -54,7 +55,6 @@ from galcnn.training.checkpoint import Checkpoint, changed_keys
 from galcnn.training.fine_tuning import count_frozen
 from galcnn.training.workers import summed_over_workers
 from galcnn.uncertainty import UncertaintyRecord
-from galcnn.uncertainty.record import UNCERTAINTY_FILE
 
 
 def train(

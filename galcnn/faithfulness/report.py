@@ -42,7 +42,8 @@ from galcnn.faithfulness.localisation import half_light
 from galcnn.faithfulness.sample import Galaxies, Sample, sample_of
 from galcnn.layers import LayerStack
 from galcnn.model import Target, TrainedModel, planes_from
-from galcnn.prediction import Prediction
+from galcnn.prediction.calibration import calibration_of
+from galcnn.prediction.logits import prediction_of
 from galcnn.viewers import save_figure
 from galcnn.viewers.plots.faithfulness import (
     deletion_insertion_figure,
@@ -518,7 +519,7 @@ def write_layers(
     if not cutouts:
         return []
     seen = Prepared.of(trained, cutouts, ids=ids)
-    prediction = Prediction(tuple(ids), seen.logits, trained.classes)
+    prediction = prediction_of(trained, ids, seen.logits, calibration=calibration_of(trained))
     scores = np.sum(seen.logits * np.array([target.weights for target in targets[: len(cutouts)]]), axis=1)
     provenance = {"model": trained.card.name, "model_sha256": trained.card.model_sha256}
     stems = file_stems(ids)

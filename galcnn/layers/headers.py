@@ -99,7 +99,7 @@ def answer_header(prediction: Prediction, provenance: Mapping[str, Any]) -> fits
     _put(header, "NCLASS", len(prediction.classes), "number of classes")
     for i, name in enumerate(prediction.classes[:_MOST_CARDS]):
         _put(header, f"CLASS{i + 1}", card_text(name), "name of a class")
-        _put(header, f"LOGIT{i + 1}", float(prediction.logits[0, i]), "its logit, as the network gave it")
+        _put(header, f"LOGIT{i + 1}", float(prediction.logits[0, i]), "its logit, calibrated if the model is")
         _put(header, f"PROB{i + 1}", float(prediction.probabilities[0, i]), "its probability")
     return header
 

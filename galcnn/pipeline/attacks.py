@@ -247,7 +247,7 @@ class _Run:
             else:
                 found[name] = one
         if self.settings.of is not None and found:
-            answers = predict(self.trained, list(found.values()), prior="as-trained").best
+            answers = predict(self.trained, list(found.values()), prior="as-trained", calibrated=False).best
             wanted = [name for name, a in zip(found, answers, strict=True) if a == self.settings.of]
             found = {name: found[name] for name in wanted}
         return list(found), list(found.values())

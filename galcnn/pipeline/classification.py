@@ -22,12 +22,12 @@ from galcnn.cutout import Cutout
 from galcnn.errors import message
 from galcnn.model import Card, InputSpec
 from galcnn.prediction import OUTSIDE, UNANSWERED, UNFIT, Prediction
+from galcnn.prediction.calibration import UNCERTAINTY_FILE
 from galcnn.prediction.flags import flagged
-from galcnn.prediction.logits import BATCH, Fitted, fitted
+from galcnn.prediction.logits import BATCH, Fitted, fitted, prediction_of
 from galcnn.prediction.priors import DEFAULT_PRIOR, parse_prior, prior_of
 from galcnn.uncertainty import UncertaintyRecord, image_measures
 from galcnn.uncertainty.out_of_distribution import PIXEL_SCALE
-from galcnn.uncertainty.record import UNCERTAINTY_FILE
 
 if TYPE_CHECKING:
     import keras
@@ -137,12 +137,9 @@ class Classifier:
         self, ids: Sequence[str], logits: npt.NDArray[np.float32], settings: ClassifySettings
     ) -> Prediction:
         """Return the prediction, calibrated if there is a record, under the requested prior."""
-        found = Prediction(tuple(ids), logits, self.trained.classes)
-        if (prior := prior_of(settings.prior, self.trained)) is not None:
-            found = found.with_prior(prior, self.trained.card.trained_prior)
-        if self.uncertainty is not None and settings.calibrated:
-            found = self.uncertainty.calibration.apply(found)
-        return found
+        record = self.uncertainty if settings.calibrated else None
+        calibration = None if record is None else record.calibration
+        return prediction_of(self.trained, ids, logits, prior=settings.prior, calibration=calibration)
 
     def shares(self, logits: npt.NDArray[np.float32], settings: ClassifySettings) -> npt.NDArray[np.float64]:
         """Convert logits to class probabilities or vote fractions."""

@@ -38,9 +38,9 @@ from galcnn.pipeline.runs import (
     set_test,
     to_arrow,
 )
+from galcnn.prediction.calibration import UNCERTAINTY_FILE
 from galcnn.uncertainty import UncertaintyRecord
 from galcnn.uncertainty.out_of_distribution import SET_TEST
-from galcnn.uncertainty.record import UNCERTAINTY_FILE
 
 if TYPE_CHECKING:
     import pyarrow as pa

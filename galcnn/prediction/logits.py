@@ -12,12 +12,14 @@ import numpy.typing as npt
 from galcnn.errors import UnfitImageError, error_of_file
 from galcnn.model import InputSpec, images_from, prepare
 from galcnn.model.inputs import blank_bands, cutouts_like
+from galcnn.prediction.calibration import Calibration, calibration_of
 from galcnn.prediction.flags import BLANK, CHANGED, MASKED, MASKED_LIMIT, UNFIT, UNREADABLE
 from galcnn.prediction.prediction import Prediction
 from galcnn.prediction.priors import DEFAULT_PRIOR, prior_of
 
 if TYPE_CHECKING:
     from galcnn.cutout import Cutout
+    from galcnn.model import TrainedModel
     from galcnn.model.bundle import AnyModel
 
 
@@ -33,8 +35,9 @@ def predict(
     ids: Sequence[str] | None = None,
     fit: bool = False,
     prior: str | Mapping[str, float] = DEFAULT_PRIOR,
+    calibrated: bool = True,
 ) -> Prediction:
-    """Predict the classes of cutouts.
+    """Predict the classes of cutouts, with the probabilities of ``galcnn classify``.
 
     Parameters
     ----------
@@ -50,6 +53,9 @@ def predict(
         If True, images are resampled and cropped to the model's pixel grid, see `galcnn.model.prepare`.
     prior : str or mapping of str to float
         Class prior of the probabilities, see `galcnn.pipeline.ClassifySettings`.
+    calibrated : bool
+        If True and the model folder has ``uncertainty.json``, the logits are calibrated; otherwise they are
+        those of the network.
 
     Returns
     -------
@@ -61,16 +67,34 @@ def predict(
     TypeError
         If the type of an argument is not accepted; the text says which are.
     ValueError
-        If a cutout does not fit the model, or the prior is not one of its classes.
+        If a cutout does not fit the model, the prior is not one of its classes, or ``uncertainty.json``
+        belongs to another model.
     """
     from galcnn.model.bundle import as_trained  # imports Keras
 
     trained = as_trained(model)
-    spec, shares = trained.card.inputs, prior_of(prior, trained)
+    spec, calibration = trained.card.inputs, calibration_of(trained) if calibrated else None
+    prior_of(prior, trained)  # before the images are read
     fitting = [prepare(cutout, spec, fit=fit) for cutout in cutouts_like(cutouts, spec)]
     names = tuple(ids) if ids is not None else tuple(str(i) for i in range(len(fitting)))
-    found = Prediction(names, predict_images(trained.model, images_from(fitting)), trained.classes)
-    return found.with_prior(shares, trained.card.trained_prior) if shares is not None else found
+    logits = predict_images(trained.model, images_from(fitting))
+    return prediction_of(trained, names, logits, prior=prior, calibration=calibration)
+
+
+def prediction_of(
+    trained: TrainedModel,
+    ids: Sequence[str],
+    logits: npt.NDArray[np.float32],
+    *,
+    prior: str | Mapping[str, float] = DEFAULT_PRIOR,
+    calibration: Calibration | None = None,
+) -> Prediction:
+    """Return the prediction that a model's logits give: calibrated, then under a class prior."""
+    found = Prediction(tuple(ids), logits, trained.classes)
+    if calibration is not None:
+        found = calibration.apply(found)
+    shares = prior_of(prior, trained)
+    return found if shares is None else found.with_prior(shares, trained.card.trained_prior)
 
 
 def predict_images(model: Any, images: Any) -> npt.NDArray[np.float32]:

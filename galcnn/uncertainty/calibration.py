@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, get_args
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +15,9 @@ from galcnn.errors import message
 from galcnn.evaluation import Score, bootstrap
 from galcnn.evaluation.metrics import calibration_error
 from galcnn.prediction import Prediction
+from galcnn.prediction.calibration import Calibration, Kind
 
 Floats = npt.NDArray[np.float64]
-Kind = Literal["temperature", "bias", "vector"]
 #: A kind, or the choice of one by cross-validation.
 Choice = Literal["auto", "temperature", "bias", "vector"]
 
@@ -30,99 +30,6 @@ _PRIOR = 3.0
 _FOLDS = 10
 #: Smallest sample in which it chooses; in a smaller one, more than a temperature would be noise.
 _LEAST_SAMPLE = 100
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """Calibration of a network's logits: ``scale * logits + bias``.
-
-    Attributes
-    ----------
-    kind : {"temperature", "bias", "vector"}
-        Temperature scaling has one factor 1/T for all classes, which does not change the most
-        probable class (Guo et al. 2017, section 4.2); ``bias`` adds an offset for each class
-        (bias-corrected temperature scaling, Alexandari et al. 2020, ICML, section 3); vector scaling
-        has a factor and an offset for each class.
-    scale, bias : tuple of float
-        Factor and offset of each class; fitted offsets sum to zero.
-    n : int
-        Number of galaxies used in the fit.
-    """
-
-    kind: Kind
-    scale: tuple[float, ...]
-    bias: tuple[float, ...]
-    n: int
-
-    def __post_init__(self) -> None:
-        if self.kind not in get_args(Kind):
-            raise ValueError(message(f"a kind among {get_args(Kind)}", "", kind=self.kind))
-        object.__setattr__(self, "scale", tuple(float(x) for x in self.scale))
-        object.__setattr__(self, "bias", tuple(float(x) for x in self.bias))
-        finite = np.isfinite([*self.scale, *self.bias]).all()
-        if len(self.scale) != len(self.bias) or not finite or min(self.scale, default=0.0) <= 0:
-            raise ValueError(
-                message(
-                    "a positive factor and a finite offset per class", "", scale=self.scale, bias=self.bias
-                )
-            )
-
-    @property
-    def temperature(self) -> float:
-        """Temperature T, above 1 for an overconfident network; NaN for vector scaling."""
-        return 1.0 / self.scale[0] if self.kind != "vector" else float("nan")
-
-    def __str__(self) -> str:
-        if self.kind == "vector":
-            return "vector scaling"
-        offsets = " and an offset for each class" if self.kind == "bias" else ""
-        return f"T = {self.temperature:.2f}{offsets}"
-
-    def apply(self, prediction: Prediction) -> Prediction:
-        """Calibrate a prediction.
-
-        Parameters
-        ----------
-        prediction : galcnn.prediction.Prediction
-            Prediction of the model for which the calibration was fitted, under any class prior.
-
-        Returns
-        -------
-        galcnn.prediction.Prediction
-            Prediction with calibrated logits; its adjustment to a class prior is kept.
-        """
-        if len(self.scale) != len(prediction.classes):
-            raise ValueError(
-                message(f"a prediction of {len(self.scale)} classes", "", classes=prediction.classes)
-            )
-        logits = prediction.logits.astype(np.float64) * self.scale + self.bias
-        return replace(prediction, logits=logits.astype(np.float32))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a dictionary of plain values.
-
-        Returns
-        -------
-        dict
-            Input of `from_dict`, which restores an equal object.
-        """
-        return asdict(self) | {"scale": list(self.scale), "bias": list(self.bias)}
-
-    @classmethod
-    def from_dict(cls, content: Mapping[str, Any]) -> Calibration:
-        """Restore a calibration from a dictionary.
-
-        Parameters
-        ----------
-        content : mapping
-            Dictionary from `to_dict`.
-
-        Returns
-        -------
-        Calibration
-            The calibration.
-        """
-        return cls(content["kind"], tuple(content["scale"]), tuple(content["bias"]), int(content["n"]))
 
 
 def fit_calibration(

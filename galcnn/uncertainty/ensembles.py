@@ -13,9 +13,9 @@ from galcnn._runtime import seeding
 from galcnn.errors import message
 from galcnn.model import TrainedModel
 from galcnn.prediction import Prediction, predict_images
+from galcnn.prediction.calibration import Calibration
 from galcnn.prediction.logits import BATCH
 from galcnn.prediction.prediction import shannon_entropy
-from galcnn.uncertainty.calibration import Calibration
 
 Floats = npt.NDArray[np.float64]
 

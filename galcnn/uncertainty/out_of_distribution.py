@@ -13,7 +13,7 @@ import numpy.typing as npt
 from galcnn.errors import message
 from galcnn.model import InputSpec
 from galcnn.transforms.background import sky_statistics
-from galcnn.uncertainty.prediction_sets import Floats, conformal_rank, smallest_sample
+from galcnn.uncertainty.prediction_sets import Floats, conformal_rank, smallest_sample, tolerated
 
 #: Measures that do not come from the image: pixel scale of the cutout before resampling, in arcsec, and
 #: redshift of the catalog.
@@ -265,7 +265,7 @@ class OutOfDistribution:
     limit : float
         Distance beyond which an object is out of distribution.
     false_alarms : float
-        Largest expected share of objects like the training set that exceed the limit.
+        Largest share of objects like the training set that exceed the limit, see `confidence`.
     n : int
         Number of galaxies, not used in training, from which the limit was derived.
     ranges : mapping of str to tuple of float
@@ -279,6 +279,9 @@ class OutOfDistribution:
     bins : mapping of str to tuple
         Upper edges of the bins of each feature, and number of held-out galaxies in each bin, for
         `set_test`. Empty in records of an older galcnn.
+    confidence : float or None
+        Probability, over samples of held-out galaxies, that the share is at most `false_alarms`. None if only
+        its expected value is.
     """
 
     features: Mapping[str, tuple[float, float, float]]
@@ -293,6 +296,7 @@ class OutOfDistribution:
     precision: Floats = field(default_factory=lambda: np.zeros((0, 0)))
     weights: Mapping[str, float] = field(default_factory=dict)
     bins: Mapping[str, tuple[tuple[float, ...], tuple[int, ...]]] = field(default_factory=dict)
+    confidence: float | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.false_alarms < 1 or not self.limit >= 0:
@@ -503,6 +507,7 @@ def fit_out_of_distribution(
     embedding_aside: npt.NDArray[np.floating],
     *,
     false_alarms: float = 0.01,
+    confidence: float | None = None,
     ranges: Mapping[str, tuple[float, float]] | None = None,
 ) -> OutOfDistribution:
     """Fit the distribution of a training set, and derive the limit from held-out galaxies.
@@ -511,7 +516,10 @@ def fit_out_of_distribution(
     the embedding. Each of the three is scaled such that 1 % of the training set exceed 2.58. The limit is
     the k-th smallest distance of the n held-out galaxies, k = ceil((n + 1) (1 - false_alarms)). An object
     that is exchangeable with them exceeds it with a probability of at most `false_alarms`, whatever the
-    correlations of the features (conformal p-value, Bates et al. 2023, Annals of Statistics 51, 149).
+    correlations of the features (conformal p-value, Bates et al. 2023, Annals of Statistics 51, 149). That is
+    a mean over samples of held-out galaxies. With a `confidence`, k is larger: in this fraction of samples,
+    the share of false alarms is at most `false_alarms` (Vovk 2012, Proc. Machine Learning Research 25,
+    475, proposition 2a).
 
     Parameters
     ----------
@@ -522,6 +530,9 @@ def fit_out_of_distribution(
         embedding is more concentrated than that of new ones.
     false_alarms : float
         Largest accepted share of false alarms, in (0, 1).
+    confidence : float, optional
+        Confidence with which the share holds, in (0, 1). If there are too few held-out galaxies for it (299
+        for 0.01 and 0.95), the limit is the largest distance, which keeps the share in the mean.
     ranges : mapping of str to tuple of float, optional
         Ranges of properties, see `OutOfDistribution`.
 
@@ -533,10 +544,13 @@ def fit_out_of_distribution(
     Raises
     ------
     ValueError
-        If `false_alarms` is outside (0, 1), or there are too few held-out galaxies for it.
+        If `false_alarms` or `confidence` is outside (0, 1), or there are too few held-out galaxies for
+        `false_alarms`.
     """
     if not 0 < false_alarms < 1:
         raise ValueError(message("a share of false alarms in (0, 1)", "", false_alarms=false_alarms))
+    if confidence is not None and not 0 < confidence < 1:
+        raise ValueError(message("a confidence in (0, 1)", "", confidence=confidence))
     features = {}
     for name, values in measures.items():
         known = np.asarray(values, dtype=np.float64)
@@ -568,7 +582,12 @@ def fit_out_of_distribution(
                 galaxies=n,
             )
         )
-    ood = OutOfDistribution(features, mean, directions[:kept], variances[:kept], np.inf, false_alarms, n)
+    if confidence is not None:
+        above = tolerated(n, false_alarms, confidence)
+        rank, confidence = n + 1 - max(above, 1), confidence if above else None
+    ood = OutOfDistribution(
+        features, mean, directions[:kept], variances[:kept], np.inf, false_alarms, n, confidence=confidence
+    )
     signed = _signed(features, measures)
     offsets = np.nan_to_num(np.stack([signed[name] for name in features], axis=1)) if features else None
     if offsets is not None:

@@ -279,6 +279,17 @@ def conformal_rank(n: int, coverage: float) -> int:
     return int(np.ceil((n + 1) * coverage - 1e-9))
 
 
+def tolerated(n: int, false_alarms: float, confidence: float) -> int:
+    """Number m of n scores such that the m-th largest is exceeded by at most this share, with confidence.
+
+    The share is distributed as Beta(m, n + 1 - m), which is above `false_alarms` with the probability of less
+    than m successes in n trials. 0 if even the largest score is not high enough.
+    """
+    from scipy.stats import binom
+
+    return int(binom.ppf(1 - confidence, n, false_alarms))
+
+
 def smallest_sample(false_alarms: float) -> int:
     """Smallest sample whose largest score is exceeded with probability `false_alarms` at most."""
     return int(np.ceil(1 / false_alarms - 1e-9)) - 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,15 +10,14 @@ from typing import Any
 
 from galcnn._runtime import atomic
 from galcnn._runtime.representation import names, summary
-from galcnn.errors import message
-from galcnn.uncertainty.calibration import Calibration
+from galcnn.prediction.calibration import (
+    UNCERTAINTY_FILE,
+    UNCERTAINTY_FORMAT,
+    Calibration,
+    read_uncertainty,
+)
 from galcnn.uncertainty.out_of_distribution import OutOfDistribution
 from galcnn.uncertainty.prediction_sets import ConformalSets, smallest_sample
-
-#: File name in a model folder.
-UNCERTAINTY_FILE = "uncertainty.json"
-
-_FORMAT = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +81,8 @@ class UncertaintyRecord:
         ood = self.out_of_distribution
         promised, asked = ood.false_alarms, found["false_alarms"].get("asked", ood.false_alarms)
         few = f" ({asked:.1%} needs {smallest_sample(asked)} validation galaxies)" if promised > asked else ""
+        sure = "" if ood.confidence is None else f" with {ood.confidence:.0%} confidence"
+        rate = f"{promised:.1%} false alarms promised{few}{sure}"
         curve = [
             f"    confidence {row['low_edge']:.1f} to {row['high_edge']:.1f}: {row['accuracy']:.3f} right "
             f"[{row['low']:.3f}, {row['high']:.3f}], {row['confidence']:.3f} said, {row['n']} galaxies"
@@ -96,7 +96,7 @@ class UncertaintyRecord:
             *curve,
             f"sets: {sets.coverage:.0%} promised{each}, {figure('coverage')} measured",
             f"    classes in a set  {figure('size')}",
-            f"out of distribution: {promised:.1%} false alarms promised{few}, {figure('false_alarms')} given",
+            f"out of distribution: {rate}, {figure('false_alarms')} given",
             f"measured on {found['n_test']} test galaxies; 95 % intervals",
         ]
 
@@ -109,7 +109,7 @@ class UncertaintyRecord:
             Plain values of all attributes, and the format version.
         """
         return {
-            "format": _FORMAT,
+            "format": UNCERTAINTY_FORMAT,
             "model_sha256": self.model_sha256,
             "calibration": self.calibration.to_dict(),
             "sets": self.sets.to_dict(),
@@ -155,31 +155,14 @@ class UncertaintyRecord:
         ValueError
             If the file is invalid, was written by a newer galcnn, or belongs to another model.
         """
-        path = Path(folder) / UNCERTAINTY_FILE
-        if not path.exists():
-            return None
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            if int(content["format"]) > _FORMAT:
-                raise ValueError(f"format {content['format']}: update galcnn")
-            record = cls(
+        return read_uncertainty(
+            folder,
+            model_sha256,
+            lambda content: cls(
                 str(content["model_sha256"]),
                 Calibration.from_dict(content["calibration"]),
                 ConformalSets.from_dict(content["sets"]),
                 OutOfDistribution.from_dict(content["out_of_distribution"]),
                 content["measured"],
-            )
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ValueError(
-                message(
-                    "uncertainty.json as galcnn calibrate wrote it",
-                    "Run it again.",
-                    path=str(path),
-                    error=f"{type(error).__name__}: {error}",
-                )
-            ) from error
-        if record.model_sha256 != model_sha256:
-            raise ValueError(
-                message("the record of this model", "Run galcnn calibrate again.", path=str(path))
-            )
-        return record
+            ),
+        )

@@ -213,10 +213,11 @@ def test_explain_writes_layers_with_the_models_own_answer(model, sky, tmp_path):
     assert (cam.bands, cam.wrt) == (("all",), "stretched")
     trained = load_model(model)
     # The map explains the network's logit; the prediction beside it is calibrated.
-    raw = predict(trained, stack.cutout)
+    raw = predict(trained, stack.cutout, calibrated=False)
     assert saliency.score == pytest.approx(float(raw.logits[0, 2]), rel=1e-4)
     calibration = UncertaintyRecord.read(model, trained.card.model_sha256).calibration
     np.testing.assert_allclose(stack.prediction.logits, calibration.apply(raw).logits, rtol=1e-4)
+    np.testing.assert_array_equal(predict(trained, stack.cutout).logits, calibration.apply(raw).logits)
     with fits.open(path) as hdus:
         np.testing.assert_array_equal(stack.cutout.flux, hdus["SCI"].data)
     # By hand: the slope of the logit in flux, times the noise.
@@ -273,7 +274,7 @@ def test_a_figure_needs_no_layers_file_and_says_the_score_of_blank_sky(model, sk
     trained, (cutout,) = load_model(model), [load_cutout(path)]
     (maps,) = explain_cutouts(trained, cutout, ids=[Path(path).stem])
     assert [one.method for one in maps] == ["occlusion", "integrated_gradients", "cam"]
-    (row,) = predict(trained, cutout).logits
+    (row,) = predict(trained, cutout, calibrated=False).logits
     first, second = np.argsort(-row)[:2]
     assert {one.target.name for one in maps} == {f"{trained.classes[first]}-{trained.classes[second]}"}
     assert {one.wrt for one in maps} == {"stretched"}

@@ -1,5 +1,6 @@
 """galcnn faithfulness: verdicts follow from the values of each galaxy, controls fail, a run goes on."""
 
+import json
 import shutil
 from dataclasses import replace
 
@@ -20,8 +21,11 @@ from galcnn.faithfulness.sample import Galaxies
 from galcnn.files import load_cutout, save_cutout
 from galcnn.layers import LayerStack
 from galcnn.model import TrainedModel, load_model, save_model
+from galcnn.prediction import predict
+from galcnn.prediction.calibration import Calibration
 from tests.conftest import toy_images
 
+CALIBRATION = Calibration("vector", (0.5, 2.0), (0.3, -0.3), 99)
 CONTROLS = {"control_edges", "control_light", "control_noise"}
 
 
@@ -35,7 +39,9 @@ def sky(tmp_path_factory, trained):
     table = QTable({"id": [f"toy{i}" for i in range(16)], "class": np.array(["round", "thin"])[labels]})
     table["image"] = [f"toy{i}.fits" for i in range(16)]
     table.write(folder / "catalog.ecsv")
-    save_model(trained, folder / "model")
+    saved = save_model(trained, folder / "model")
+    content = {"format": 1, "model_sha256": saved.card.model_sha256, "calibration": CALIBRATION.to_dict()}
+    (folder / "model" / "uncertainty.json").write_text(json.dumps(content))
     return folder
 
 
@@ -102,9 +108,13 @@ def test_a_report_has_words_figures_and_layers(report):
     stack = LayerStack.read(files[0])
     methods = [one.method for one in stack.explanations]
     assert methods[:3] == ["saliency", "t_noise_saliency", "q_noise_saliency"]
-    # The map is that of galcnn explain, and its ratio that of the file of checks.
+    # The prediction is that of galcnn classify, the map that of galcnn explain, its ratio that of the file of
+    # checks.
     cutout = load_cutout(report.parent / f"{stack.id}.fits")
     trained = load_model(report.parent / "model")
+    raw = predict(trained, cutout, calibrated=False)
+    np.testing.assert_allclose(stack.prediction.logits, CALIBRATION.apply(raw).logits, rtol=1e-4)
+    assert stack.prediction.adjustment == raw.adjustment
     ((own,),) = explain(trained, [cutout], explainers=[Saliency()], wrt="stretched", ids=[stack.id])
     assert stack.explanations[0].attribution == pytest.approx(own.attribution, rel=1e-3, abs=1e-6)
     q = stack.explanations[2].attribution

@@ -434,15 +434,17 @@ def test_a_prior_comes_after_the_calibration_in_every_answer(measured, sky, tmp_
     asked = ["--requests", str(tmp_path / "requests"), "--root", "/"]
     assert main(["classify", str(folder), *asked, "--prior", "round=19,thin=1"]) == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    raw = predict(folder, paths, prior=new)
-    own = calibration.apply(raw)
+    raw = predict(folder, paths, prior=new, calibrated=False)
+    own = predict(folder, paths, prior=new)
+    np.testing.assert_array_equal(own.logits, calibration.apply(raw).logits)
+    assert np.abs(own.probabilities - raw.probabilities).max() > 0.01  # else nothing were tested
     tables = Table.read(tmp_path / "t.parquet")
     for row, line, p, held in zip(tables, rows, own.probabilities, sets.words(own), strict=True):
         assert row["p_thin"] == pytest.approx(p[1], abs=1e-5)
         assert line["probabilities"]["thin"] == pytest.approx(p[1], abs=1e-5)
         assert row["set"] == "|".join(line["set"]) == held
     ratio = predict(folder, paths, prior="uniform").probabilities * [1.9, 0.1]
-    np.testing.assert_allclose(raw.probabilities, ratio / ratio.sum(axis=1, keepdims=True), rtol=1e-5)
+    np.testing.assert_allclose(own.probabilities, ratio / ratio.sum(axis=1, keepdims=True), rtol=1e-5)
 
 
 def test_the_command(sky, tmp_path, capsys):

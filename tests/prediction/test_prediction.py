@@ -1,5 +1,6 @@
 """Logits become probabilities, whatever happens to a file it has its row."""
 
+import json
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -21,6 +22,7 @@ from galcnn.pipeline import ClassifySettings, classify
 from galcnn.pipeline.classification import Classifier
 from galcnn.pipeline.runs import RunSettings
 from galcnn.prediction import MASKED, UNFIT, UNREADABLE, Prediction, predict
+from galcnn.prediction.calibration import Calibration
 from galcnn.prediction.priors import prior_of
 
 CLASSES = ("elliptical", "spiral")
@@ -204,6 +206,28 @@ def test_predict_gives_the_models_logits(trained):
     np.testing.assert_array_equal(p.logits, [[1, 4], [3, -2]])
     assert (p.ids, p.classes) == (("x", "y"), CLASSES)
     assert predict(trained, [flat(1, 2)]).ids == ("0",)
+
+
+def test_predict_calibrates_first_and_applies_the_prior_then(trained, tmp_path):
+    """Logits (1, 1) become (1.5, 1), the prior of the loss (0.5, 0.5) that of the catalog (0.9, 0.1)."""
+    trained.folder, trained.card.model_sha256 = tmp_path, "own"
+    content = {"format": 1, "model_sha256": "own"}
+    content["calibration"] = Calibration("vector", (2.0, 0.5), (-0.5, 0.5), 99).to_dict()
+    written = tmp_path / "uncertainty.json"
+    written.write_text(json.dumps(content))
+    for prior, ratio in (("as-trained", 1), ("catalog", 9), ("sqrt", 3)):
+        expected = ratio * np.exp(0.5)
+        found = predict(trained, flat(1, 0.5), prior=prior)
+        np.testing.assert_array_equal(found.logits, [[1.5, 1.0]])
+        assert found.probabilities[0, 0] == pytest.approx(expected / (1 + expected))
+    plain = predict(trained, flat(1, 0.5), calibrated=False)
+    np.testing.assert_array_equal(plain.logits, [[1.0, 1.0]])
+    assert plain.probabilities[0, 0] == pytest.approx(0.9)
+    for changed in ({"model_sha256": "other"}, {"format": 9}, {"calibration": {"kind": "vector"}}):
+        written.write_text(json.dumps(content | changed))
+        with pytest.raises(ValueError, match=r"uncertainty\.json"):
+            predict(trained, flat(1, 0.5))
+        assert len(predict(trained, flat(1, 0.5), calibrated=False)) == 1
 
 
 def test_images_of_another_shape_are_fitted_where_that_is_said(trained):

@@ -36,6 +36,30 @@ def test_false_alarms_are_those_stated():
     assert np.mean(rates) == pytest.approx(0.05, abs=4 * 0.0126 / np.sqrt(40) + 0.002)
 
 
+def test_with_confidence_the_limit_holds_in_that_fraction_of_samples():
+    """The m-th largest of n distances, where less than m successes in n trials have a probability of 5 %."""
+    exceeded = []
+    for seed in range(60):
+        aside = sample(299, seed + 1000)
+        ood = fit_out_of_distribution(*sample(800, seed), *aside, false_alarms=0.05, confidence=0.95)
+        m = 1 + int(np.sum(ood.warn(*aside)[2] > ood.limit))
+        assert stats.binom.cdf(m - 1, 299, 0.05) <= 0.05 < stats.binom.cdf(m, 299, 0.05)
+        exceeded.append(ood.warn(*sample(4000, seed + 2000))[0].mean() > 0.05)
+    assert np.sum(exceeded) <= stats.binom.ppf(0.999, 60, 0.05)
+    assert OutOfDistribution.from_dict(json.loads(json.dumps(ood.to_dict()))).confidence == 0.95
+
+
+def test_too_few_galaxies_for_the_confidence_keep_the_rate_in_the_mean():
+    """0.95**n is at most 0.05 from n = 59: below, the largest distance is the limit."""
+    for n, expected in ((58, None), (59, 0.95)):
+        aside = sample(n, 2)
+        ood = fit_out_of_distribution(*sample(800, 1), *aside, false_alarms=0.05, confidence=0.95)
+        assert ood.confidence == expected
+        assert ood.limit == ood.warn(*aside)[2].max()
+    with pytest.raises(ValueError, match=r"a confidence in \(0, 1\)"):
+        fit_out_of_distribution(*sample(800, 1), *sample(59, 2), false_alarms=0.05, confidence=1.0)
+
+
 def test_what_lies_outside_is_named():
     ood = fit_out_of_distribution(*sample(800, 1), *sample(400, 2))
     outside, reasons, distance = ood.warn(*sample(200, 3, shift=12.0))
