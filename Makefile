@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: venv demo test test-full examples test-viewers test-ds9 test-vo test-engines test-hub viewers check fuzz bench clean
+.PHONY: venv demo docs test test-full examples test-viewers test-ds9 test-vo test-engines test-hub viewers check fuzz bench clean
 
 venv: $(READY)
 
@@ -58,9 +58,14 @@ viewers:
 			saods9 xvfb xpa-tools fitsverify chromium chromium-driver; \
 	else echo 'Install saods9, xvfb, xpa-tools, fitsverify, chromium and chromedriver to run the viewer tests.'; fi
 
+# The site in build/docs/html: warnings are errors, links within it are checked, tutorials are run once and kept.
+docs: venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -d build/docs/doctrees docs build/docs/html
+
 check: venv
-	$(BIN)/ruff check galcnn tests examples
-	$(BIN)/ruff format --check galcnn tests examples
+	$(BIN)/ruff check galcnn tests examples docs
+	$(BIN)/ruff format --check galcnn tests examples docs
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_architecture.py tests/test_docstrings.py
 

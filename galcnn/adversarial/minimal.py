@@ -49,7 +49,7 @@ class SmallestEpsilon:
     """Smallest epsilon with which `PGD` succeeds, in its norm and with its options.
 
     The epsilon of each image is bisected to the tolerance. For a linear network with margin m, gradient w
-    and unit of change s it is \\|m\\| / \\|s w\\|_1 in the norm ``"linf"`` and \\|m\\| / \\|s w\\|_2 in
+    and unit of change s it is ``|m| / |s w|_1`` in the norm ``"linf"`` and ``|m| / |s w|_2`` in
     ``"l2"``; in general it is an upper bound of the smallest epsilon.
 
     Attributes
@@ -142,13 +142,13 @@ _ALONG_RAY, _RAY_TOLERANCE = 20, 1e-5
 
 @dataclass(frozen=True)
 class MinimalPerturbation:
-    """Smallest perturbation by bounded L-BFGS: argmin c |r|^2 - log P(wanted | x + r).
+    """Smallest perturbation by bounded L-BFGS: ``argmin c |r|^2 - log P(wanted | x + r)``.
 
     The method is that of arXiv:1312.6199, section 4.1, with the squared norm and r in units of `unit`.
     The largest weight c with which the attack succeeds is found by bisection. Each minimisation is
     done by SciPy's L-BFGS-B, starting from the previous solution; successful perturbations are then
     scaled down to the decision boundary. For an affine network with two classes, margin m, gradient w and
-    unit of change s, |r| = \\|m\\| / \\|s w\\|_2.
+    unit of change s, ``|r| = |m| / |s w|_2``.
 
     Attributes
     ----------

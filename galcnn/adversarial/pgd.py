@@ -453,7 +453,7 @@ class FGSM:
     The method is that of arXiv:1412.6572, section 4, with the margin m between the largest wanted and the
     largest unwanted logit in place of the cross-entropy, whose gradient underflows for a confident
     network. s is the unit of change of each pixel. For a linear network with gradient w the margin changes
-    by exactly epsilon |s w|_1.
+    by exactly ``epsilon |s w|_1``.
 
     Attributes
     ----------

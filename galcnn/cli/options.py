@@ -61,18 +61,23 @@ class Command(click.Command):
         return super().parse_args(ctx, [_usual(word, known) for word in args])
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for heading, rows in self.sections(ctx).items():
+            with formatter.section(heading):
+                formatter.write_dl(rows)
+
+    def sections(self, ctx: click.Context) -> dict[str, list[tuple[str, str]]]:
+        """Return the options with their descriptions, by heading, as the help and the site show them."""
         rows: dict[str, list[tuple[str, str]]] = {}
         for option in self.get_params(ctx):
             record = _help_record(option, ctx) if isinstance(option, click.Option) else None
             if record is not None:
                 rows.setdefault(_section_of(option), []).append(record)
         if sum(map(len, rows.values())) <= _FEW:
-            rows = {"Options": [record for section in rows.values() for record in section]}
+            return {"Options": [record for section in rows.values() for record in section]}
         headings = list(SECTIONS)
         place = {"Options": -1.0} | {heading: float(number) for number, heading in enumerate(headings)}
-        for heading in sorted(rows, key=lambda heading: place.get(heading, headings.index("Output") - 0.5)):
-            with formatter.section(heading):
-                formatter.write_dl(rows[heading])
+        last = headings.index("Output") - 0.5
+        return {heading: rows[heading] for heading in sorted(rows, key=lambda one: place.get(one, last))}
 
 
 #: Other words for an option, in commands that have it.

@@ -44,14 +44,14 @@ class AscentSettings:
     contrast : float
         Largest RMS of the image, in its unit; used if `penalty` is None.
     penalty : float or None
-        lambda in the objective score - lambda |I|^2. With None, lambda is the Lagrange multiplier that
+        lambda in the objective ``score - lambda |I|^2``. With None, lambda is the Lagrange multiplier that
         limits the RMS of each image to `contrast`; suitable values differ by orders of magnitude
         between classes.
     lower, upper : float or None
         Bounds of all pixels; None for no bound.
     blur : float
         Standard deviation in pixels of a Gaussian G. The image is I = G J, where J maximises
-        score(G J) - lambda |J|^2; contrast and bounds apply to J. With the width of the PSF, the
+        ``score(G J) - lambda |J|^2``; contrast and bounds apply to J. With the width of the PSF, the
         image is not sharper than observations can be.
     """
 
@@ -253,7 +253,7 @@ def _units(values: Any, place: Place) -> Any:
 
 @dataclass(frozen=True)
 class ClassModels:
-    """Class models: for each target, the image that maximises S(I) - lambda |I|^2.
+    """Class models: for each target, the image that maximises ``S(I) - lambda |I|^2``.
 
     Simonyan, Vedaldi & Zisserman 2013 (arXiv:1312.6034), section 2. If the preprocessing standardises
     the images, a stretched image of zeros is the mean image.
