@@ -44,7 +44,8 @@ nb_execution_mode = "cache"
 nb_execution_cache_path = str(Path(__file__).parents[1] / "build" / "docs" / "executed")
 nb_execution_raise_on_error = True
 nb_execution_timeout = 300
-os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", TF_ENABLE_ONEDNN_OPTS="0")
+nb_output_stderr = "remove"  # what TensorFlow writes when it starts
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
 html_theme = "pydata_sphinx_theme"
 html_title = "galcnn"
