@@ -10,6 +10,7 @@ work begins, and `claim` continues a folder of the same run and refuses all othe
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
@@ -32,6 +33,9 @@ Input = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 MARK = ".galcnn"
 #: Temporary names, as made by `_unused_name`.
 _PARTIAL = re.compile(r"\.[0-9a-f]{12}-[0-9]+-[0-9a-f]+\.partial(\..*)?")
+#: Number of files to write in a folder until it is searched for partial files, if it has more than a few.
+_UNTIL_SWEEP: dict[Path, int] = {}
+_FEW = 100
 #: Active lists of `recording`; files may be written in any thread.
 _RECORDS: list[WrittenPaths] = []
 
@@ -72,7 +76,7 @@ def writing(path: str | os.PathLike[str]) -> Iterator[Path]:
     target = Path(path).resolve()  # symbolic links are followed, not replaced
     _refuse_folder(target)
     _make_folder(target.parent)
-    _sweep(target)
+    _sweep(target.parent)
     # mkstemp would create every file with mode 0600: apply the user's umask instead.
     temporary = Path(_unused_name(target))
     try:
@@ -95,7 +99,7 @@ def writing_folder(path: str | os.PathLike[str], *, own: Collection[str] | None 
     target = Path(path).resolve()  # symbolic links are followed, not replaced
     _refuse_file(target)
     _make_folder(target.parent)
-    _sweep(target)
+    _sweep(target.parent)
     temporary = Path(_unused_name(target))
     temporary.mkdir()
     old: Path | None = None
@@ -315,23 +319,30 @@ def _make_folder(folder: Path) -> None:
 
 def _unused_name(target: Path) -> str:
     """Return a hidden name in the same folder (same file system) with the same suffix (writers use it)."""
-    return str(
-        target.with_name(f"{_ours(target)}{os.getpid()}-{secrets.token_hex(4)}.partial{target.suffix}")
-    )
+    return str(target.with_name(f"{_ours()}{os.getpid()}-{secrets.token_hex(4)}.partial{target.suffix}"))
 
 
-def _ours(target: Path) -> str:
-    """Return the prefix of temporary names for this target and machine; short for any target."""
-    owner = f"{platform.node()}/{target.name}".encode()
-    return f".{hashlib.sha256(owner).hexdigest()[:12]}-"
+@functools.cache
+def _ours() -> str:
+    """Return the prefix of temporary names of this machine, or of this container of it."""
+    owner = platform.node()
+    with contextlib.suppress(OSError):  # process numbers are those of a namespace; not on every system
+        owner += str(Path("/proc/self/ns/pid").readlink())
+    return f".{hashlib.sha256(owner.encode()).hexdigest()[:12]}-"
 
 
-def _sweep(target: Path) -> None:
-    """Remove partial files of this target that killed processes of this machine have left."""
-    for left in target.parent.glob(f"{_ours(target)}*.partial{target.suffix}"):
-        owner = left.name.removeprefix(_ours(target)).partition("-")[0]
-        if owner.isdigit() and not _alive(int(owner)):
-            shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
+def _sweep(folder: Path) -> None:
+    """Remove partial files that killed processes of this machine have left in a folder."""
+    # A large folder is listed again only after as many files as it held, so that the time stays linear.
+    if (wait := _UNTIL_SWEEP.get(folder, 0)) > 0:
+        _UNTIL_SWEEP[folder] = wait - 1
+        return
+    files = list(folder.iterdir())
+    _UNTIL_SWEEP[folder] = len(files) if len(files) > _FEW else 0
+    for left in (file for file in files if file.name.startswith(_ours()) and is_partial(file.name)):
+        owner = left.name.removeprefix(_ours()).partition("-")[0]
+        if not _alive(int(owner)):
+            shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
 
 
 def _alive(process: int) -> bool:

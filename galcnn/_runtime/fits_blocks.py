@@ -34,6 +34,7 @@ _INTEGER = re.compile(r"[+-]?\d{1,19}")
 _NUMBER = re.compile(r"[+-]?[\d.]{1,25}([DEde][+-]?\d{1,5})?")
 _SCALE, _MOST_SCALE = re.compile(r"\d{1,10}(\.\d{0,20})?(E[+-]?\d{1,2})?"), 1e9
 _WORDS = 1 << 24  # bytes that are summed at a time
+_MARKS = ":;<=>?@[\\]^_`"  # between the digits and letters of ASCII
 
 
 @dataclass(frozen=True)
@@ -287,11 +288,37 @@ def _sum(handle: BinaryIO, start: int, size: int) -> int:
         if not chunk:
             break
         size -= len(chunk)
-        whole = len(chunk) // 4
-        total += int(np.frombuffer(chunk, ">u4", count=whole).sum(dtype=np.uint64))
-        if tail := chunk[4 * whole :]:
-            total += int.from_bytes(tail.ljust(4, b"\0"), "big")
+        total += word_sum(chunk)
     return total
+
+
+def word_sum(content: bytes) -> int:
+    """Return the sum of the 32-bit words of some bytes, between 0 and 2**32 - 1, as DATASUM has it."""
+    whole = len(content) // 4
+    total = int(np.frombuffer(content, ">u4", count=whole).sum(dtype=np.uint64))
+    if tail := content[4 * whole :]:
+        total += int.from_bytes(tail.ljust(4, b"\0"), "big")
+    return _with_carries(total)
+
+
+def _with_carries(total: int) -> int:
+    """Return a sum modulo 2**32 - 1, as when each carry is added: 0 for zeros only."""
+    return (total - 1) % 0xFFFFFFFF + 1 if total else 0
+
+
+def encoded_sum(total: int) -> str:
+    """Return the text of CHECKSUM for an HDU whose words have this sum while CHECKSUM is sixteen zeros."""
+    # FITS 4.0, appendix J: each byte of the complement is divided among four letters, none of them a mark.
+    letters = np.empty((4, 4), dtype=np.uint8)
+    for i, byte in enumerate((0xFFFFFFFF - _with_carries(total)).to_bytes(4, "big")):
+        parts = [byte // 4 + ord("0") + (byte % 4 if j == 0 else 0) for j in range(4)]
+        while any(chr(part) in _MARKS for part in parts):
+            for j in (0, 2):
+                if chr(parts[j]) in _MARKS or chr(parts[j + 1]) in _MARKS:
+                    parts[j] += 1
+                    parts[j + 1] -= 1
+        letters[:, i] = parts
+    return np.roll(letters.ravel(), 1).tobytes().decode()
 
 
 def _refusal(unit: Unit, expected: str, **received: object) -> UnreadableImageError:

@@ -17,7 +17,7 @@ import functools
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 import astropy.units as u
 import numpy as np
@@ -32,13 +32,18 @@ from galcnn.errors import UnreadableImageError, message, reading, wrong_type
 from galcnn.files.astrometry import celestial_wcs, lost_tables, wcs_cards
 from galcnn.files.plain import PlainTable
 from galcnn.files.text import escape, text_column, to_json, unescape, unique_name, word
+from galcnn.files.writing import Card, image_bytes, primary_bytes, text_table_bytes
 from galcnn.photometry import parse_unit
-
-_Card: TypeAlias = tuple[str, str | int, str] | fits.Card
 
 #: Layouts of one HDU a band, and of one HDU a role.
 _BY_BAND, _BY_ROLE = 1, 2
 _LAYOUT_CARD = "GALCNN"
+_THIRD_AXIS: tuple[Card, ...] = (
+    ("CTYPE3", "BAND", "number of the band"),
+    ("CRPIX3", 1.0, ""),
+    ("CRVAL3", 1.0, ""),
+    ("CDELT3", 1.0, ""),
+)
 _BAD_CARD = ("MP_BAD", 0, "number of the bit: do not use")
 _parsed_unit = functools.lru_cache(maxsize=64)(parse_unit)
 #: Maximum number of letters of a band in EXTNAME.
@@ -76,7 +81,7 @@ def cutout_hdus(cutout: Cutout) -> list[fits.ImageHDU | fits.BinTableHDU]:
     wcs, unit = wcs_cards(cutout.wcs), _unit_card(cutout.unit)
     wcs.tostring()  # formats the cards once, so that their copies need no formatting
 
-    def of_bands(kind: str, planes: npt.NDArray[Any], *cards: _Card) -> list[fits.ImageHDU]:
+    def of_bands(kind: str, planes: npt.NDArray[Any], *cards: Any) -> list[fits.ImageHDU]:
         return [
             _image(f"{kind}_{suffix}", plane, _BY_BAND, [("BAND", escape(band), "filter"), *cards])
             for suffix, band, plane in zip(suffixes, cutout.bands, planes, strict=True)
@@ -84,7 +89,7 @@ def cutout_hdus(cutout: Cutout) -> list[fits.ImageHDU | fits.BinTableHDU]:
 
     n_bands = ("NBANDS", len(cutout.bands), "number of SCI layers of this cutout")
     hdus = of_bands("SCI", cutout.flux, n_bands, unit, *wcs.cards)
-    hdus[0].header.update(_object_cards(cutout))
+    hdus[0].header.extend(_object_cards(cutout), update=True)
     mask = cutout.mask.astype(np.uint8)
     if (mask == mask[0]).all():
         hdus.append(_image("MASK", mask[0], _BY_BAND, [_BAD_CARD, *wcs.cards]))
@@ -94,32 +99,39 @@ def cutout_hdus(cutout: Cutout) -> list[fits.ImageHDU | fits.BinTableHDU]:
         hdus += of_bands("SIGMA", cutout.sigma, unit, *wcs.cards)
     if cutout.psf is not None:
         hdus += of_bands("PSF", cutout.psf)
-    return hdus + _meta_hdus(cutout, _BY_BAND)
+    return hdus + _meta_hdus(cutout)
 
 
-def _hdus_by_role(cutout: Cutout) -> list[fits.ImageHDU | fits.BinTableHDU]:
-    """Write a cutout as one HDU a role: SCI, MASK, SIGMA, PSF and META."""
+def cutout_bytes(cutout: Cutout) -> bytes:
+    """Return the content of the file of a cutout, see `save_cutout`."""
     n, unit = len(cutout.bands), _unit_card(cutout.unit)
-    bands: list[_Card] = [("NBANDS", n, "number of bands")]
+    bands: list[Card] = [("NBANDS", n, "number of bands")]
     bands += [(f"BAND{i + 1}", escape(band), "filter") for i, band in enumerate(cutout.bands)]
-    plane = wcs_cards(cutout.wcs)
-    cube = plane.copy()
-    if cutout.wcs is not None:
-        cube.remove("WCSAXES", ignore_missing=True)
-        cube["CTYPE3"] = ("BAND", "number of the band")
-        cube["CRPIX3"], cube["CRVAL3"], cube["CDELT3"] = 1.0, 1.0, 1.0
-    sci = _image("SCI", cutout.flux, _BY_ROLE, [*bands, unit, *cube.cards])
-    sci.header.update(_object_cards(cutout))
+    plane: list[Card] = [card.image.encode("ascii") for card in wcs_cards(cutout.wcs).cards]
+    # Of three axes only the first two are those of the WCS.
+    cube = [*plane[1:], *_THIRD_AXIS] if plane else []
+
+    def image(name: str, values: npt.NDArray[Any], *cards: Card) -> bytes:
+        return image_bytes(values, [*_own_cards(name, _BY_ROLE), *cards])
+
+    about = _object_cards(cutout)
+    extensions = [image("SCI", cutout.flux, *bands, unit, *cube, *about)]
     mask = cutout.mask.astype(np.uint8)
     if (mask == mask[0]).all():
-        hdus = [sci, _image("MASK", mask[0], _BY_ROLE, [_BAD_CARD, *plane.cards])]
+        extensions.append(image("MASK", mask[0], _BAD_CARD, *plane))
     else:
-        hdus = [sci, _image("MASK", mask, _BY_ROLE, [*bands, _BAD_CARD, *cube.cards])]
+        extensions.append(image("MASK", mask, *bands, _BAD_CARD, *cube))
     if cutout.sigma is not None:
-        hdus.append(_image("SIGMA", cutout.sigma, _BY_ROLE, [*bands, unit, *cube.cards]))
+        extensions.append(image("SIGMA", cutout.sigma, *bands, unit, *cube))
     if cutout.psf is not None:
-        hdus.append(_image("PSF", cutout.psf, _BY_ROLE, bands))
-    return hdus + _meta_hdus(cutout, _BY_ROLE)
+        extensions.append(image("PSF", cutout.psf, *bands))
+    if columns := _meta_columns(cutout):
+        own = ("EXTNAME", "META", "extension name"), _layout_card(_BY_ROLE)
+        extensions.append(text_table_bytes(columns, own))
+    kind = ("FILETYPE", "galcnn cutout", "kind of this file")
+    creator = ("CREATOR", f"galcnn {__version__}", "software that wrote this file")
+    count = ("NEXTEND", len(extensions), "number of extensions when first written")
+    return primary_bytes([kind, creator, *about, count]) + b"".join(extensions)
 
 
 def cutout_from_hdus(hdulist: Iterable[Any]) -> Cutout:
@@ -239,40 +251,32 @@ def save_cutout(cutout: Cutout, path: str | os.PathLike[str]) -> None:
     """
     if not isinstance(cutout, Cutout):
         raise wrong_type("a Cutout", "Convert other images with galcnn.files.as_cutout.", cutout=cutout)
-    primary = fits.PrimaryHDU()
-    primary.header["FILETYPE"] = ("galcnn cutout", "kind of this file")
-    primary.header["CREATOR"] = (f"galcnn {__version__}", "software that wrote this file")
-    primary.header.update(_object_cards(cutout))
-    extensions = _hdus_by_role(cutout)
-    primary.header["NEXTEND"] = (len(extensions), "number of extensions when first written")
-    hdulist = fits.HDUList([primary, *extensions])
-    for hdu in hdulist:
-        hdu.add_checksum()
-    # A file object, since astropy would compress or fail by the name of the temporary file.
-    with atomic.writing(path) as temporary, open(temporary, "wb") as handle:
-        # Not verified on writing, which is slow; the tests verify what is written here.
-        hdulist.writeto(handle, output_verify="ignore")
+    content = cutout_bytes(cutout)
+    with atomic.writing(path) as temporary:
+        temporary.write_bytes(content)
 
 
-def _image(name: str, values: npt.NDArray[Any], layout: int, cards: Sequence[_Card]) -> fits.ImageHDU:
-    own = [("EXTNAME", name, "name of this layer"), _layout_card(layout)]
-    return fits.ImageHDU(values, fits.Header([*own, *cards]))  # copies the cards
+def _image(name: str, values: npt.NDArray[Any], layout: int, cards: Sequence[Any]) -> fits.ImageHDU:
+    return fits.ImageHDU(values, fits.Header([*_own_cards(name, layout), *cards]))  # copies the cards
+
+
+def _own_cards(name: str, layout: int) -> tuple[tuple[str, str | int, str], ...]:
+    return ("EXTNAME", name, "name of this layer"), _layout_card(layout)
 
 
 def _layout_card(layout: int) -> tuple[str, int, str]:
     return (_LAYOUT_CARD, layout, "version of the layout of this cutout")
 
 
-def _object_cards(cutout: Cutout) -> fits.Header:
-    header = fits.Header()
-    header["SURVEY"] = (escape(cutout.survey), "source of the image")
+def _object_cards(cutout: Cutout) -> list[tuple[str, str | float, str]]:
+    cards: list[tuple[str, str | float, str]] = [("SURVEY", escape(cutout.survey), "source of the image")]
     if cutout.redshift is not None:
-        header["REDSHIFT"] = (float(cutout.redshift), "of the galaxy")
+        cards.append(("REDSHIFT", float(cutout.redshift), "of the galaxy"))
     if cutout.position is not None:
         icrs = cutout.position.icrs
-        header["RA_OBJ"] = (float(icrs.ra.deg), "[deg] of the galaxy, ICRS")
-        header["DEC_OBJ"] = (float(icrs.dec.deg), "[deg] of the galaxy, ICRS")
-    return header
+        cards.append(("RA_OBJ", float(icrs.ra.deg), "[deg] of the galaxy, ICRS"))
+        cards.append(("DEC_OBJ", float(icrs.dec.deg), "[deg] of the galaxy, ICRS"))
+    return cards
 
 
 def _position(header: fits.Header) -> Any:
@@ -315,18 +319,25 @@ def _suffixes(bands: tuple[str, ...]) -> list[str]:
     return found
 
 
-def _meta_hdus(cutout: Cutout, layout: int) -> list[fits.BinTableHDU]:
-    """Return the table of `meta`, if there is any."""
+def _meta_hdus(cutout: Cutout) -> list[fits.BinTableHDU]:
+    """Return the table of `meta` of layout 1, if there is any."""
+    columns = [text_column(name, values) for name, values in _meta_columns(cutout).items()]
+    if not columns:
+        return []
+    table = fits.BinTableHDU.from_columns(columns, name="META")
+    table.header[_LAYOUT_CARD] = _layout_card(_BY_BAND)[1:]
+    return [table]
+
+
+def _meta_columns(cutout: Cutout) -> dict[str, list[str]]:
+    """Return the columns of the table of `meta`; none if there is nothing."""
     meta = dict(cutout.meta)
     if (lost := lost_tables(cutout.wcs)) is not None:
         meta["notes"] = [*meta.get("notes", []), lost]
     if not meta:
-        return []
+        return {}
     values = [to_json(value, f"meta {key!r}", allow_nan=False) for key, value in meta.items()]
-    columns = [text_column("KEY", [escape(key) for key in meta]), text_column("VALUE", values)]
-    table = fits.BinTableHDU.from_columns(columns, name="META")
-    table.header[_LAYOUT_CARD] = _layout_card(layout)[1:]
-    return [table]
+    return {"KEY": [escape(key) for key in meta], "VALUE": values}
 
 
 def _meta(table: Any) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from astropy.io import fits
 
 from galcnn.cutout import Cutout, held_position
 from galcnn.errors import UnreadableImageError, message, reading
-from galcnn.files.astrometry import central_place
+from galcnn.files.astrometry import central_place, pixel_of
 from galcnn.files.companions import KINDS, Companions, attach, companion_of_file, companion_of_hdu
 from galcnn.files.fits_images import HDUChoice, find_hdu, read_image
 from galcnn.files.headers import role_of_name
@@ -439,7 +439,7 @@ def _check_inside(planes: Planes, position: SkyCoord, sources: Sequence[Source])
     if planes.wcs is None:
         return
     ny, nx = planes.shape
-    x, y = planes.wcs.world_to_pixel(position)
+    x, y = pixel_of(planes.wcs, position)
     if -0.5 <= x <= nx - 0.5 and -0.5 <= y <= ny - 0.5:
         return
     centre = central_place(planes.wcs, planes.shape)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import queue
 import threading
@@ -26,7 +27,8 @@ from galcnn.catalog.formats import Galaxies, as_catalog
 from galcnn.catalog.names import file_stems
 from galcnn.cutout import Cutout
 from galcnn.errors import BadResponseError, CoverageError, UnreadableImageError, message, wrong_type
-from galcnn.files import save_cutout
+from galcnn.files.astrometry import pixel_of
+from galcnn.files.layout import cutout_bytes
 from galcnn.surveys.cache import Cache
 from galcnn.surveys.http import within, without_credentials
 from galcnn.surveys.manifest import (
@@ -442,14 +444,12 @@ class _Work:
 
     def _written(self, request: Request, answer: Cutout | bytes) -> Record:
         file = f"{FOLDER}/{self.stems[request.id]}.fits"
+        content = answer if isinstance(answer, bytes) else cutout_bytes(answer)
+        if content is not answer and self.cache is not None:
+            self.cache.put(_cache_key(request), content)
         with atomic.writing(self.folder / file) as temporary:
-            if isinstance(answer, bytes):
-                temporary.write_bytes(answer)
-            else:
-                save_cutout(answer, temporary)
-                if self.cache is not None:
-                    self.cache.put(_cache_key(request), temporary.read_bytes())
-            record = Record(request.id, FETCHED, request.hash, file, atomic.file_sha256(temporary))
+            temporary.write_bytes(content)
+            record = Record(request.id, FETCHED, request.hash, file, hashlib.sha256(content).hexdigest())
             self.manifest.add(record)
         return record
 
@@ -475,8 +475,8 @@ def _check(cutout: Cutout, request: Request, bands: tuple[str, ...]) -> None:
         raise CoverageError(message("a cutout with at least one number", "", found="all NaN"))
     if cutout.wcs is None:
         raise BadResponseError(message("a cutout with a WCS", "Report it.", wcs=None))
-    x, y = cutout.wcs.world_to_pixel(request.position)
-    off = max(abs(float(x) - (cutout.shape[1] - 1) / 2), abs(float(y) - (cutout.shape[0] - 1) / 2))
+    x, y = pixel_of(cutout.wcs, request.position)
+    off = max(abs(x - (cutout.shape[1] - 1) / 2), abs(y - (cutout.shape[0] - 1) / 2))
     if not off <= 0.51:
         raise BadResponseError(
             message("the galaxy within half a pixel of the centre", "Report it.", off_by_pixels=round(off, 2))

@@ -15,6 +15,7 @@ from astropy.wcs import WCS
 
 from galcnn.cutout import LARGEST_SIDE, Cutout
 from galcnn.errors import BadResponseError, CoverageError, message
+from galcnn.files.astrometry import pixel_of
 from galcnn.surveys.http import Answer, Limits
 from galcnn.transforms.grid import icrs_steps
 
@@ -251,7 +252,7 @@ def _check_place(cutout: Cutout, want: Wanted, url: str) -> None:
     if cutout.wcs is None:
         raise BadResponseError(message("an image with a WCS", "Try again later.", url=url))
     middle = (want.side - 1) / 2
-    x, y = (float(value) for value in cutout.wcs.world_to_pixel(want.position))
+    x, y = pixel_of(cutout.wcs, want.position)
     offset = (round(x - middle, 2), round(y - middle, 2))
     if not max(map(abs, offset)) <= _HALF:
         raise BadResponseError(

@@ -11,6 +11,7 @@ import astropy.units as u
 
 from galcnn.cutout import Cutout
 from galcnn.errors import BadResponseError, CoverageError, message
+from galcnn.files.astrometry import pixel_of
 from galcnn.surveys.checks import Wanted, fits_bytes, received
 from galcnn.surveys.http import Answer, Limits, address, get
 from galcnn.surveys.images import BETA, loaded, moffat_planes, stacked
@@ -147,7 +148,7 @@ def _stack_image(answer: Answer, want: Wanted, band: str) -> Cutout:
         raise BadResponseError(
             message("a calibrated stack with a WCS", "Try again later.", calibration=said, url=answer.url)
         )
-    x, y = (float(value) - (side - 1) / 2 for value in image.wcs.world_to_pixel(want.position))
+    x, y = (value - (side - 1) / 2 for value in pixel_of(image.wcs, want.position))
     if not max(abs(x), abs(y)) <= (_EDGE + 1) / 2:
         off = (round(x, 2), round(y, 2))
         raise BadResponseError(

@@ -7,6 +7,7 @@ import signal
 import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -125,10 +126,12 @@ def test_what_a_killed_process_left_is_swept_by_the_next(tmp_path):
         "    (t / 'half').write_text('')\n    os.kill(os.getpid(), signal.SIGKILL)"
     )
     subprocess.run([sys.executable, "-c", script], check=False, timeout=60)
-    assert len(names(tmp_path)) == 1
+    [left] = names(tmp_path)
+    (tmp_path / f".0123456789ab{left[13:]}").touch()
     with atomic.writing(tmp_path / "other.txt") as temporary:
         temporary.write_text("")
-    assert len(names(tmp_path)) == 2, "what belongs to another target stays"
+    assert names(tmp_path) == [f".0123456789ab{left[13:]}", "other.txt"], "what another machine left stays"
+    (tmp_path / f".0123456789ab{left[13:]}").unlink()
     with (
         atomic.writing_folder(tmp_path / "model") as outer,
         atomic.writing_folder(tmp_path / "model") as inner,
@@ -136,6 +139,18 @@ def test_what_a_killed_process_left_is_swept_by_the_next(tmp_path):
         assert outer.exists(), "a living process is left in peace"
         assert inner != outer
     assert names(tmp_path) == ["model", "other.txt"]
+
+
+def test_a_large_folder_is_listed_in_linear_time(tmp_path, monkeypatch):
+    listed = []
+    iterdir = Path.iterdir
+    monkeypatch.setattr(Path, "iterdir", lambda self: listed.append(self) or iterdir(self))
+    for i in range(1000):
+        (tmp_path / f"{i}").touch()
+    for i in range(1500):
+        atomic._sweep(tmp_path)
+        (tmp_path / f"new{i}").touch()
+    assert len(listed) == 2  # at the first file, and after as many as there were
 
 
 def test_names_that_cannot_be_are_refused_before_the_work(tmp_path):

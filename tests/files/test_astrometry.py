@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 from astropy.io import fits
-from astropy.wcs import WCS
+from astropy.wcs import WCS, Sip
 
-from galcnn.files.astrometry import celestial_wcs, lost_tables, wcs_cards
+from galcnn.files.astrometry import celestial_wcs, lost_tables, pixel_of, wcs_cards
 
 SHAPE = (40, 60)
 BASE = {
@@ -177,3 +177,26 @@ def test_cards_leave_out_tables_and_say_so():
     wcs.cpdis1 = DistortionLookupTable(np.full((2, 2), -0.25, np.float32), (1, 1), (1, 1), (1, 1))
     assert wcs_cards(wcs) == plain
     assert lost_tables(wcs) == "look-up tables of the WCS are not written: up to 0.25 pixels"
+
+
+@pytest.mark.parametrize(
+    ("axes", "frame"),
+    [
+        (("RA---TAN", "DEC--TAN"), "ICRS"),
+        (("DEC--TAN", "RA---TAN"), "FK5"),
+        (("RA---ZEA", "DEC--ZEA"), "FK4"),
+        (("GLON-CAR", "GLAT-CAR"), ""),
+        (("RA---TAN-SIP", "DEC--TAN-SIP"), "ICRS"),
+    ],
+)
+def test_pixels_of_a_position_are_astropys(axes, frame):
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype, wcs.wcs.cdelt, wcs.wcs.crpix = axes, [-1e-4, 1e-4], [40, 30]
+    wcs.wcs.radesys = frame
+    if axes[0].endswith("SIP"):
+        terms = np.zeros((3, 3))
+        terms[2, 0], terms[1, 1] = 1e-4, -2e-4
+        wcs.sip = Sip(terms, terms.T.copy(), None, None, [40, 30])
+    place = wcs.pixel_to_world(12.25, 51.5).icrs
+    assert pixel_of(wcs, place) == pytest.approx((12.25, 51.5), abs=1e-6)
+    assert pixel_of(wcs, place) == pytest.approx(np.stack(wcs.world_to_pixel(place)), abs=1e-9)
