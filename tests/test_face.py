@@ -450,6 +450,7 @@ LayerStack(cutout, prediction, maps).write("layers.fits")
 """
 
 
+@pytest.mark.full
 def test_the_first_steps_of_a_user(tmp_path, monkeypatch, capsys):
     catalog = simulate_catalog(60, classes=("elliptical", "spiral"), seed=2)
     names = [f"{name}.fits" for name in catalog.ids]

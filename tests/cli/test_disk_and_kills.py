@@ -108,7 +108,11 @@ def interrupted(words, sent, ready):
     return process.returncode, lines
 
 
-@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+#: Signals that end a command, and its exit code.
+_SIGNALS = [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.full)]
+
+
+@pytest.mark.parametrize(("sent", "code"), _SIGNALS)
 def test_an_interrupted_training_says_where_it_continues_and_then_does(sent, code, ready, tmp_path, capsys):
     from galcnn.model import load_model
 
@@ -149,7 +153,7 @@ def test_a_training_interrupted_before_its_first_epoch_has_written_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("sent", "code"), _SIGNALS)
 def test_an_interrupted_run_says_that_the_same_command_continues(sent, code, tmp_path, capsys):
     out = tmp_path / "sky"
     words = ["simulate", "-n", "400", "--size", "32", "--seed", "8", "--out", str(out)]

@@ -189,6 +189,7 @@ def test_a_card_of_votes_is_plain_json(models):
     assert content["data"]["counts"]["train"]["galaxies"] == 84
 
 
+@pytest.mark.full
 def test_a_campaign_by_name(folder, models, tmp_path):
     """Trained on counts and on fractions in the columns of a published table; several images classified."""
     from galcnn.catalog import vote_schema

@@ -39,6 +39,7 @@ def test_the_best_match_is_kept_and_zeros_match_nothing():
     np.testing.assert_allclose([value for *_, value in found], 1, rtol=1e-5)
 
 
+@pytest.mark.full
 def test_products_of_rings_do_not_change_with_a_rotation():
     """For both handednesses: the vectors of turned images are equal, mirrored ones are the second half."""
     rng = np.random.default_rng(3)

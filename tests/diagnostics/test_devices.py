@@ -19,6 +19,7 @@ def test_the_cpu_agrees_with_itself_and_the_table_says_where_the_weights_lay(cap
     assert main(["profile", "--devices"]) == 0
 
 
+@pytest.mark.full
 def test_two_logical_devices_agree_with_one():
     words = [
         "profile",

@@ -155,6 +155,7 @@ def test_a_vanishing_training_is_caught_and_mended_by_what_is_proposed():
     assert mended.table()["loss"][-1] < 0.8 * mended.table()["loss"][0]
 
 
+@pytest.mark.full
 def test_a_wrong_initializer_is_named_with_the_right_one():
     wide = {"class_name": "RandomNormal", "config": {"stddev": 0.01}}
     network = {**DEEP, "initializer": wide}
@@ -199,6 +200,7 @@ def test_an_exploding_training_stops_at_the_update_with_its_layer_and_is_mended(
     assert np.isfinite(history["loss"]).all()
 
 
+@pytest.mark.full
 def test_nothing_is_said_of_healthy_trainings():
     """False alarms over seeds and kinds of training: none in twelve."""
     alarms = []
@@ -241,6 +243,7 @@ def test_the_last_layer_which_starts_near_zero_may_grow_and_move_but_no_other():
     assert signs(2, {"nonfinite": 1.0}) == [("exploding", "conv2")]
 
 
+@pytest.mark.full
 def test_a_network_that_does_not_move_stagnates():
     """Before the patience is over nothing is said; a rate of nearly zero then is."""
     how = {"optimizer": "sgd", "learning_rate": 1e-9, "schedule": "constant", "epochs": 4}

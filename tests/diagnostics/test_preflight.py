@@ -63,6 +63,7 @@ def test_penalties_raise_the_loss_by_their_formula_and_lost_ones_are_found(parts
     assert not check_regularization(plain, model_of(parts[0], SHALLOW), parts[0]).passed
 
 
+@pytest.mark.full
 def test_twenty_images_are_learned_by_heart_unless_their_labels_contradict(parts):
     def build():
         return model_of(parts[0], {**SHALLOW, "normalization": "batch"})

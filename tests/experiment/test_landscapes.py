@@ -50,6 +50,7 @@ def run(folder, out, *words):
     )
 
 
+@pytest.mark.full
 def test_random_directions_from_the_command_line(folder, capsys):
     before = (folder / "m0" / "model.keras").read_bytes()
     assert run(folder, "random", "--reach", "0.5") == 0

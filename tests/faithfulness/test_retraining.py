@@ -63,6 +63,7 @@ def test_the_first_pixels_become_sky_of_the_images_own_level(prepared):
     assert abs(left[rows, taken].mean()) < 8, "the frames hold the ends of some blobs"
 
 
+@pytest.mark.full
 def test_light_holds_what_the_network_needs_and_the_corners_do_not(trained, prepared, tmp_path):
     settings = RetrainingSettings(shares=(0.4,), seeds=(0,))
     table = retrain(trained, prepared, tmp_path / "retrained", explainers=[Corners()], settings=settings)
@@ -130,6 +131,7 @@ def test_shuffled_labels_keep_the_classes_and_forget_the_galaxies(small):
     assert one["test"] is small.sides["test"]
 
 
+@pytest.mark.full
 def test_retrained_models_differ_are_kept_and_go_on(trained, small, tmp_path):
     made = retrained_models(trained, small, tmp_path / "models", differing="seeds", n=2)
     first, second = (model.model.get_weights() for model in made)

@@ -30,11 +30,12 @@ def test_there_are_enough_kinds_and_a_file_can_be_made_again():
         assert one.content != judging.whole(name, one.base) or one.keeps
 
 
+@pytest.mark.full
 def test_every_outcome_is_told_and_the_next_file_is_read():
     """Processes that die, hang or grow are replaced."""
     add()
     try:
-        found = running.run(NAME, range(2 * len(FATES)), seed=3, jobs=2, seconds=5)
+        found = running.run(NAME, range(2 * len(FATES)), seed=3, jobs=2, seconds=20)
     finally:
         del FORMATS[NAME], KINDS[NAME]
     assert len(found) == 2 * len(FATES)

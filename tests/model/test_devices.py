@@ -78,6 +78,7 @@ def compare(found, alone):
         assert found[name] == pytest.approx(alone[name], rel=2e-3), name
 
 
+@pytest.mark.full
 def test_two_logical_devices_that_share_each_batch_have_the_losses_of_one(folder, alone):
     words = ("--device", "cpu", "--set", "devices.strategy=mirrored", "--set", "devices.replicas=2")
     result = subprocess.run(command(folder, "two", *words), capture_output=True, text=True, timeout=300)
@@ -136,6 +137,7 @@ def two_workers(commands):
     return [worker.returncode for worker in workers], *zip(*said, strict=True)
 
 
+@pytest.mark.full
 def test_two_workers_that_were_killed_go_on_and_have_the_losses_of_one(folder, alone):
     """Each in a folder of its own, as on two machines: the first one's checkpoint is that of both."""
     outs = ["workers", "second"]

@@ -97,6 +97,7 @@ def test_every_page_has_a_picture_arrays_and_its_place_in_the_index(atlas, model
     assert not list(atlas.rglob("*.partial*"))
 
 
+@pytest.mark.full
 def test_the_index_says_why_a_page_is_missing(sky, trained, toy_dataset, tmp_path):
     network = build_network((16, 16, 2), 2, settings=NetworkSettings(widths=(4,), stem=0, activation="gelu"))
     smooth = TrainedModel(assemble(fit_preprocessing(toy_dataset.images), network), trained.card)
@@ -108,6 +109,7 @@ def test_the_index_says_why_a_page_is_missing(sky, trained, toy_dataset, tmp_pat
     assert not list((tmp_path / "a" / "pages").glob("strongest*"))
 
 
+@pytest.mark.full
 def test_what_a_page_is_made_by_may_refuse_the_model(sky, trained, toy_dataset, tmp_path):
     """Convolutions in groups have no plain backward pass, and a head of pooling no plane of features."""
     inputs = keras.Input((16, 16, 2))
@@ -278,6 +280,7 @@ def test_galaxies_are_drawn_of_all_classes_whatever_the_order(sky, model):
         AtlasSettings(filters=0)
 
 
+@pytest.mark.full
 def test_a_catalog_without_classes_and_pictures_without_noise_will_do(sky, model, tmp_path):
     table = QTable.read(sky / "catalog.ecsv")
     table.remove_column("class")

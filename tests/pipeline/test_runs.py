@@ -236,6 +236,7 @@ def test_twenty_kills(sky, tmp_path):
     assert n_killed >= 19
 
 
+@pytest.mark.full
 def test_three_kills(sky, tmp_path):
     delays = np.random.default_rng(4).uniform(0, 0.05, 3)
     out, whole = tmp_path / "out", tmp_path / "whole"

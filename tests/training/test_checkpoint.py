@@ -120,6 +120,7 @@ def killed_and_resumed(path, kills):
     return json.loads(last.stdout.splitlines()[-1])
 
 
+@pytest.mark.full
 def test_a_training_killed_twice_resumes_bit_equal(tmp_path):
     """Once amid an epoch, once between two; the last process also trains without interruption."""
     path = tmp_path / "c.npz"
