@@ -6,7 +6,7 @@ from docutils.utils.math.latex2mathml import tex2mathml
 
 def inline(translator, node):
     """Write an equation within a line; its children are its text, which is written already."""
-    translator.body.append(tex2mathml(node.astext(), as_block=False))
+    translator.body.append(tex2mathml(node.astext(), as_block=False).strip())
     raise SkipNode
 
 
