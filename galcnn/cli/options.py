@@ -24,8 +24,9 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 SECTIONS = {
     "Catalog": "--catalog --requests --image-column --images --label --id --ra --dec --merge --drop "
     "--votes --split --number --width-column --width-factor --width-unit",
-    "Input": "--shards --mosaic --one-galaxy --bands --fit --grid --render --size --width --hdu --zero-point "
-    "--pixel-scale --mask --sigma --weight --psf --instrument --survey --survey-option --server --cache",
+    "Input": "--shards --mosaic --one-galaxy --bands --fit --grid --render --frame --size --width --hdu "
+    "--zero-point --pixel-scale --mask --sigma --weight --psf --instrument --survey --survey-option "
+    "--server --cache",
     "Output": "--out --save --overwrite",
     "Running": "--seed --seeds --repeats --device --strategy --replicas --workers --jobs --yes --quiet "
     "--help",
@@ -58,7 +59,12 @@ class Command(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         known = {word for one in self.params for word in one.opts}
-        return super().parse_args(ctx, [_usual(word, known) for word in args])
+        rest = super().parse_args(ctx, [_usual(word, known) for word in args])
+        if "frame" in ctx.params and (frame := ctx.params.pop("frame")):
+            if not ctx.params["render"]:
+                raise click.UsageError("Expected --render NAME with --frame.", ctx)
+            ctx.params["render"] += f":{frame}"
+        return rest
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for heading, rows in self.sections(ctx).items():
@@ -189,11 +195,6 @@ split: Decorator = click.option(
     default="test",
     show_default=True,
     help="Split of the catalog; the model was not trained on its test galaxies.",
-)
-render: Decorator = click.option(
-    "--render",
-    metavar="NAME",
-    help="Render calibrated FITS as 8-bit colour images like those of the training: sdss.",
 )
 size: Decorator = click.option(
     "--size",
@@ -391,6 +392,19 @@ def _joined(*options: Decorator) -> Decorator:
     return add
 
 
+#: The frame is joined to the name of the render step by `Command`.
+render: Decorator = _joined(
+    click.option(
+        "--render",
+        metavar="NAME",
+        help="Render calibrated FITS as 8-bit colour images like those of the training: sdss.",
+    ),
+    click.option(
+        "--frame",
+        metavar="FRAME",
+        help="Frame of rendered images that are scaled to the galaxy, in Petrosian radii: petrosian:4.",
+    ),
+)
 #: Options by which image files are read, parsed by `reading`; --render is passed to the model.
 files: Decorator = _joined(bands, fit, grid, render, width, hdu, zero_point, pixel_scale, strict)
 #: Options by which the image files of a catalog are read where no model says how.

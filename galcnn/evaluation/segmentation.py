@@ -1,10 +1,8 @@
-"""Segmentation into galaxy, neighbours and sky, or bulge, arms and disc, and a map's energy on each."""
+"""Segmentation of a galaxy into bulge, arms and disc, and a map's energy on the parts of an image."""
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,12 +10,9 @@ from scipy import ndimage
 
 from galcnn.cutout import Cutout
 from galcnn.errors import message
-from galcnn.transforms.background import sky_statistics
+from galcnn.transforms.segmentation import Mask, Regions, light_of, sources_in
+from galcnn.transforms.segmentation import segmented as segmented
 
-Mask = npt.NDArray[np.bool_]
-
-#: Detection threshold in standard deviations of the sky, and minimum number of connected pixels.
-_SIGMAS, _PIXELS = 3.0, 8
 #: Share of a galaxy's light inside its bulge region: the radius r20 of the concentration index.
 _BULGE = 0.2
 #: An arm exceeds the median at its radius by this many standard deviations of the sky, and by this share
@@ -25,30 +20,6 @@ _BULGE = 0.2
 _ARM_SIGMAS, _ARM_SHARE = 2.0, 0.1
 #: Width in pixels of the rings in which the median is taken.
 _RING = 1.5
-
-
-@dataclass(frozen=True, eq=False)
-class Regions:
-    """Masks of the galaxy, its neighbours and the sky; they do not overlap and leave out masked pixels.
-
-    Attributes
-    ----------
-    galaxy : numpy.ndarray
-        Mask of the source at the centre of the image, bool, shape (ny, nx).
-    neighbours : numpy.ndarray
-        Mask of all other sources, same shape.
-    sky : numpy.ndarray
-        Mask of the remaining pixels, same shape.
-    """
-
-    galaxy: Mask
-    neighbours: Mask
-    sky: Mask
-
-    @property
-    def labels(self) -> npt.NDArray[np.int32]:
-        """Segmentation image, int32: 1 for the galaxy, 2 for its neighbours, 0 elsewhere."""
-        return (self.galaxy + 2 * self.neighbours).astype(np.int32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,40 +43,6 @@ class Structure:
     disc: Mask
 
 
-def segmented(cutout: Cutout) -> Regions:
-    """Segment an image into the galaxy, its neighbours and the sky.
-
-    Parameters
-    ----------
-    cutout : galcnn.cutout.Cutout
-        Image; its bands are summed. Sky level and noise are measured with 3 sigma clipping.
-
-    Returns
-    -------
-    Regions
-        The galaxy is the source at the central pixel, or the one nearest to it. Sources that touch
-        are deblended by photutils.
-
-    Raises
-    ------
-    ValueError
-        If no source is found.
-    """
-    from photutils.segmentation import deblend_sources
-
-    image, noise, bad = _light(cutout)
-    found = _sources(image, max(_SIGMAS * noise, 1e-12), bad)
-    if found is None:
-        raise ValueError(message("a source in the image", "Is it blank?", noise=noise))
-    parted = deblend_sources(image, found, _PIXELS, progress_bar=False).data
-    middle = (np.array(parted.shape) - 1) / 2
-    places = np.argwhere(parted > 0)
-    nearest = places[np.argmin(((places - middle) ** 2).sum(axis=1))]
-    galaxy = parted == parted[tuple(nearest)]
-    neighbours = (parted > 0) & ~galaxy
-    return Regions(galaxy, neighbours, ~(galaxy | neighbours | bad))
-
-
 def structure(cutout: Cutout, regions: Regions) -> Structure:
     """Segment a galaxy into bulge, arms and disc.
 
@@ -125,7 +62,7 @@ def structure(cutout: Cutout, regions: Regions) -> Structure:
     Structure
         Masks of the three parts; that of the arms is empty if none are detected.
     """
-    image, noise, bad = _light(cutout)
+    image, noise, bad = light_of(cutout)
     light = np.where(regions.galaxy, image, 0.0)
     radius = _elliptical_radius(light)
     order = np.argsort(radius, axis=None)
@@ -138,7 +75,7 @@ def structure(cutout: Cutout, regions: Regions) -> Structure:
     medians = ndimage.median(image, np.where(usable, rings, -1), known)
     model = np.interp(radius, (known + 0.5) * _RING, medians)
     least = np.maximum(_ARM_SIGMAS * noise, _ARM_SHARE * model)
-    found = _sources(image - model, np.maximum(least, 1e-12), ~regions.galaxy | bulge)
+    found = sources_in(image - model, np.maximum(least, 1e-12), ~regions.galaxy | bulge)
     arms = np.zeros_like(bulge) if found is None else found.data > 0
     return Structure(bulge, arms, regions.galaxy & ~(bulge | arms))
 
@@ -184,23 +121,6 @@ def energy_shares(attribution: npt.NDArray[np.float32], regions: Regions | Struc
         for name, part in parts.items()
     }
     return shares | density
-
-
-def _light(cutout: Cutout) -> tuple[npt.NDArray[np.float64], float, Mask]:
-    """Return the sky-subtracted sum of the bands, its noise, and the mask of any band."""
-    bad: Mask = np.any(cutout.mask, axis=0)
-    image = np.where(bad, 0.0, cutout.flux.sum(axis=0, dtype=np.float64))
-    sky, noise = sky_statistics(image, bad, clip="std")
-    return image - sky, float(noise), bad
-
-
-def _sources(image: npt.NDArray[np.float64], threshold: Any, mask: Mask) -> Any:
-    from photutils.segmentation import detect_sources
-    from photutils.utils.exceptions import NoDetectionsWarning
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NoDetectionsWarning)  # None is returned instead
-        return detect_sources(image, threshold, _PIXELS, mask=mask)
 
 
 def _elliptical_radius(light: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -50,7 +50,7 @@ class InputSpec:
         Pixel scale in arcsec; None if it is unknown or varies between images (Galaxy Zoo scales
         each picture to its galaxy).
     render : str or None
-        Name of the step of `galcnn.transforms` that converts calibrated cutouts to display images.
+        Name of the step of `galcnn.transforms.render` that converts calibrated cutouts to display images.
     """
 
     bands: tuple[str, ...]
@@ -159,7 +159,8 @@ def prepare(cutout: Cutout, spec: InputSpec, *, fit: bool = False) -> Cutout:
     fit : bool
         If True, the pixel grid may be changed. If the pixel scales of `cutout` and `spec` are known,
         the cutout is resampled to that of `spec`, then cropped or padded about the centre;
-        otherwise the whole field, cropped to the aspect ratio of `spec`, is resampled to its shape.
+        otherwise the whole field, cropped to the aspect ratio of `spec`, is resampled to its shape. The frame
+        of a render step, such as ``sdss:petrosian:4``, is always resampled to it.
 
     Returns
     -------
@@ -175,6 +176,17 @@ def prepare(cutout: Cutout, spec: InputSpec, *, fit: bool = False) -> Cutout:
     """
     if spec.render is not None and cutout.calibrated and spec.unit == "display":
         cutout = rgb.render(cutout, spec.render)
+        if rgb.render_step(spec.render).frame is not None:
+            if spec.pixel_scale is not None:
+                raise ValueError(
+                    message(
+                        "a network of pictures that are scaled to their galaxy, for a frame",
+                        "Leave the frame out: this network has a pixel scale.",
+                        render=spec.render,
+                        pixel_scale=spec.pixel_scale,
+                    )
+                )
+            fit = True
     if "display" in (spec.unit, str(cutout.unit)):  # bands of a picture are red, green and blue
         _check_unit(cutout, spec)
     if cutout.bands != spec.bands:
@@ -203,8 +215,7 @@ def is_number(value: object) -> bool:
 
 def check_render(render: str, unit: str) -> None:
     """Raise if the render step is unknown, or the network does not read display values."""
-    if render not in rgb.RENDERS:
-        raise ValueError(message(f"a render step among {tuple(rgb.RENDERS)}", "", render=render))
+    rgb.render_step(render)
     if unit != "display":
         raise ValueError(
             message("a network of 8-bit colour pictures to render for", "Leave the step out.", unit=unit)

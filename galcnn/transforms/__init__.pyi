@@ -9,6 +9,7 @@ from .cropping import pad as pad
 from .extinction import correct_extinction as correct_extinction
 from .extinction import ebv_of_map as ebv_of_map
 from .extinction import extinction_coefficients as extinction_coefficients
+from .petrosian import petrosian_radius as petrosian_radius
 from .resampling import resample as resample
 from .rgb import display_rgb as display_rgb
 from .rgb import render as render
@@ -25,6 +26,7 @@ __all__ = [
     "extinction_coefficients",
     "fit",
     "pad",
+    "petrosian_radius",
     "remove_sky",
     "render",
     "resample",

@@ -16,6 +16,8 @@ from galcnn.errors import message
 from galcnn.photometry import DISPLAY
 from galcnn.photometry.units import NANOMAGGY
 from galcnn.transforms.background import sky_statistics
+from galcnn.transforms.cropping import crop_width
+from galcnn.transforms.petrosian import petrosian_radius
 
 #: Central wavelengths of bands in nm, for the order of colours only.
 _WAVELENGTHS = {
@@ -43,6 +45,8 @@ class RenderStep:
         Pixel scale of the factors, arcsec; images with other pixels are scaled by surface brightness.
     substitutes : mapping of str to tuple
         Replacements of missing bands, ``band: (other band, its scale)``.
+    frame : float or None
+        Side of the picture in Petrosian radii of the galaxy, see `petrosian_radius`; None: the whole field.
     """
 
     name: str
@@ -51,6 +55,7 @@ class RenderStep:
     nonlinearity: float
     pixel_scale: float
     substitutes: Mapping[str, tuple[str, float]]
+    frame: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as plain values, for the meta of a cutout."""
@@ -68,6 +73,29 @@ RENDERS: dict[str, RenderStep] = {
 }
 
 
+#: Frame of a picture that is scaled to its galaxy, behind the name of a render step.
+_FRAME = re.compile(r"petrosian:(?P<radii>\d+(\.\d+)?)")
+
+
+def render_step(name: str) -> RenderStep:
+    """Return the settings of a name such as ``sdss`` or, scaled to the galaxy, ``sdss:petrosian:4``."""
+    style, colon, frame = name.partition(":")
+    if style not in RENDERS:
+        raise ValueError(message(f"a render step among {tuple(RENDERS)}", "", render=name))
+    if not colon:
+        return RENDERS[style]
+    found = _FRAME.fullmatch(frame)
+    if found is None or not float(found["radii"]):
+        raise ValueError(
+            message(
+                "a frame petrosian:N, N radii wide",
+                "For the pictures of Galaxy Zoo: petrosian:4.",
+                frame=frame,
+            )
+        )
+    return replace(RENDERS[style], name=name, frame=float(found["radii"]))
+
+
 def render(cutout: Cutout, style: str | RenderStep = "sdss", *, bands: Sequence[str] | None = None) -> Cutout:
     """Make an 8-bit colour picture from three calibrated bands.
 
@@ -75,12 +103,15 @@ def render(cutout: Cutout, style: str | RenderStep = "sdss", *, bands: Sequence[
     c asinh(n s) / (n s). If a colour exceeds 1, all three are divided by it, which keeps the hue (Lupton
     et al. 2004, PASP 116, 133). The result is multiplied by 255 and rounded.
 
+    With a frame, the cutout is first cropped about its centre to so many Petrosian radii of the galaxy, in
+    the middle one of the three bands.
+
     Parameters
     ----------
     cutout : galcnn.cutout.Cutout
         Cutout in a flux unit, with WCS and with the sky removed.
     style : str or RenderStep
-        Name in `RENDERS`, or settings.
+        ``sdss``; with a frame of four Petrosian radii ``sdss:petrosian:4``; or settings.
     bands : sequence of str, optional
         Bands for red, green and blue, instead of those of the settings.
 
@@ -88,13 +119,14 @@ def render(cutout: Cutout, style: str | RenderStep = "sdss", *, bands: Sequence[
     -------
     galcnn.cutout.Cutout
         Picture with bands R, G, B in `galcnn.photometry.DISPLAY`, whole numbers from 0 to 255, with the
-        same grid and WCS. Masked where any of the three bands is masked; NaN where they are NaN. It has
+        same pixels and WCS. Masked where any of the three bands is masked; NaN where they are NaN. It has
         no sigma and PSF, since the picture is not linear. ``meta["render"]`` has the settings.
 
     Raises
     ------
     ValueError
-        If the cutout is not calibrated, has no pixel scale, or lacks a band.
+        If the cutout is not calibrated, has no pixel scale, or lacks a band; with a frame also if the
+        Petrosian radius cannot be measured, or the frame is larger than the cutout.
 
     Examples
     --------
@@ -106,7 +138,7 @@ def render(cutout: Cutout, style: str | RenderStep = "sdss", *, bands: Sequence[
     >>> render(Cutout(flux, ("g", "r", "i"), wcs)).flux.ravel().tolist()
     [14.0, 12.0, 11.0]
     """
-    step = _step(style)
+    step = style if isinstance(style, RenderStep) else render_step(style)
     if not cutout.calibrated:
         raise ValueError(
             message(
@@ -119,13 +151,18 @@ def render(cutout: Cutout, style: str | RenderStep = "sdss", *, bands: Sequence[
     if scale is None:
         raise ValueError(message("a cutout with a WCS, whose pixel scale is known", "", wcs=None))
     chosen, scales = _bands_of(cutout, step, bands)
+    record = step.to_dict() | {"bands": list(chosen), "scales": list(scales)}
+    if step.frame is not None:
+        radius = petrosian_radius(cutout, chosen[1])
+        cutout = crop_width(cutout, step.frame * radius)
+        record["petrosian_radius_arcsec"] = float(radius.to_value(u.arcsec))
     rows = [cutout.bands.index(band) for band in chosen]
     arcsec = float(scale.to_value(u.arcsec))
     to_step = float(cutout.unit.to(NANOMAGGY)) * (step.pixel_scale / arcsec) ** 2
     colours = cutout.flux[rows].astype(np.float64) * to_step * np.array(scales)[:, np.newaxis, np.newaxis]
     picture = np.rint(255 * _lupton(colours, step.nonlinearity))
     mask: npt.NDArray[np.bool_] = np.logical_or.reduce(cutout.mask[rows])
-    record = step.to_dict() | {"bands": list(chosen), "scales": list(scales), "from_pixel_scale": arcsec}
+    record["from_pixel_scale"] = arcsec
     return replace(
         cutout,
         flux=picture.astype(np.float32),
@@ -196,14 +233,6 @@ def signed_rgb(
     like = Cutout(np.asarray(planes, dtype=np.float32), tuple(bands), survey=survey)
     order = [2, 1, 0] if like.bands == ("R", "G", "B") else _by_wavelength(like)
     return _bytes(0.5 + 0.5 * _three(like.flux.astype(np.float64)[order]) / limit)
-
-
-def _step(style: str | RenderStep) -> RenderStep:
-    if isinstance(style, RenderStep):
-        return style
-    if style not in RENDERS:
-        raise ValueError(message(f"a style among {tuple(RENDERS)}", "", style=style))
-    return RENDERS[style]
 
 
 def _bands_of(
