@@ -44,7 +44,8 @@ def command(
     galcnn classify seed-0 --ensemble seed-1 --catalog galaxies.ecsv --embeddings --out ensemble
     galcnn label-next ensemble --strategy bald --out next.ecsv
 
-    RUN is an output folder of galcnn classify --embeddings, or its table. Labelled galaxies,
+    RUN is an output folder of galcnn classify --embeddings, its table, or a table of embeddings: of galcnn
+    embed, or of another program (id, embedding). Labelled galaxies,
     near-duplicates and galaxies without a usable image are left out. Strategies:
 
     \b

@@ -63,7 +63,8 @@ def command(
     galcnn neighbours run --galaxy NGC1300 --images cutouts --save like.png
     galcnn neighbours run --image new.fits --model model
 
-    RUN is an output folder of galcnn classify --embeddings, or its table. The embedding of a galaxy is
+    RUN is an output folder of galcnn classify --embeddings, its table, or a table of embeddings: of galcnn
+    embed, or of another program (id, embedding). The embedding of a galaxy is
     the vector of features that the last layer of the network reads.
     """
     from galcnn.catalog import write_table

@@ -32,6 +32,8 @@ STRATEGIES: Mapping[str, str] = {
 }
 
 
+#: Strategies that need no probabilities.
+_BY_DISTANCE = ("k-center", "random")
 _BY_SCORE = ("entropy", "margin", "least-confidence", "bald")
 
 
@@ -81,7 +83,8 @@ def label_next(
     -------
     astropy.table.Table
         Chosen galaxies. Columns `rank` (from 1), `id`, `score` (quantity that the strategy ranks by;
-        NaN for ``random``), `class` (most probable class) and `p` (its probability).
+        NaN for ``random``) and, if there are probabilities, `class` (most probable class) and `p` (its
+        probability).
 
     Raises
     ------
@@ -92,6 +95,14 @@ def label_next(
         raise ValueError(message(f"a strategy among {tuple(STRATEGIES)}", "", strategy=strategy))
     if n < 1:
         raise ValueError(message("at least one galaxy", "", n=n))
+    if not embedded.classes and strategy not in _BY_DISTANCE:
+        raise ValueError(
+            message(
+                f"a strategy among {_BY_DISTANCE} for embeddings without class probabilities",
+                "Choose it: --strategy k-center. The others need a run of galcnn classify --embeddings.",
+                strategy=strategy,
+            )
+        )
     known = (
         np.isin(np.array(embedded.ids, dtype=str), list(labelled))
         if labelled

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +13,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from astropy.table import Table
 from sklearn.neighbors import NearestNeighbors
 
+from galcnn.catalog.formats import FORMATS, read_table
 from galcnn.dataset import InputFiles
 from galcnn.errors import message
 from galcnn.pipeline.classification import ClassifySettings, classify_batch, open_classifier
@@ -44,7 +47,7 @@ class Embedded:
         Features that the last layer reads, float32, shape (n, n_features); NaN for galaxies without a
         prediction.
     classes : tuple of str
-        Classes, in the order of the columns of `probabilities`.
+        Classes, in the order of the columns of `probabilities`; none for a table of embeddings alone.
     probabilities : numpy.ndarray
         Class probabilities, float64, shape (n, n_classes).
     flags : numpy.ndarray
@@ -100,80 +103,159 @@ class Embedded:
         table["rank"] = np.arange(1, len(rows) + 1)
         table["id"] = np.array([self.ids[i] for i in rows], dtype=str)
         table[by] = values
-        table["class"] = np.array([self.classes[i] for i in shares.argmax(axis=1)], dtype=str)
-        table["p"] = shares.max(axis=1)
-        table["p"].description = "probability of the class"
+        if self.classes:
+            table["class"] = np.array([self.classes[i] for i in shares.argmax(axis=1)], dtype=str)
+            table["p"] = shares.max(axis=1)
+            table["p"].description = "probability of the class"
         return table
 
 
 def read_embedded(table: str | os.PathLike[str]) -> Embedded:
-    """Read the table of a run with embeddings.
+    """Read embeddings: those of a run, or a table of another program.
 
     Parameters
     ----------
     table : path-like
-        Output folder of ``galcnn classify --embeddings``, or its ``table.parquet``.
+        Output folder of ``galcnn classify --embeddings``, or its ``table.parquet``; the table of ``galcnn
+        embed``; a table with a column `id` and a column `embedding` of vectors, or a column for each feature,
+        numbered, such as ``feat_0``, ``feat_1`` ... (Parquet, ECSV, FITS, VOTable or CSV); or a file
+        ``.npy``: an array of fields `id` and `embedding`, or a plain one of shape (n, n_features), whose ids
+        are the numbers of the rows.
 
     Returns
     -------
     Embedded
-        Embeddings and probabilities, in the order of the table.
+        Embeddings in the order of the table, and the class probabilities ``p_<class>`` and flags, if it has
+        them.
 
     Raises
     ------
     FileNotFoundError
         If there is no table.
     ValueError
-        If the table has no embeddings or no class probabilities.
+        If the table has no ids or no embeddings of one length, or ids are repeated.
     """
     file = Path(table) / TABLE if Path(table).is_dir() else Path(table)
-    read = _read(file)
-    numbers = [name for name in read.column_names if name not in ("id", "embedding")]
-    classes = classes_of(Table({name: read[name].to_numpy() for name in numbers}))
-    if not classes:
-        raise ValueError(message("columns p_<class>", "A model of vote fractions has none.", table=str(file)))
-    column = read["embedding"].combine_chunks()
-    return Embedded(
-        tuple(read["id"].to_pylist()),
-        column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), -1),
-        classes,
-        np.column_stack([read[f"p_{name}"].to_numpy() for name in classes]),
-        read["flag"].to_numpy().astype(np.int64),
-        read[_DISAGREEMENT].to_numpy() if _DISAGREEMENT in read.column_names else None,
-    )
-
-
-def _read(file: Path) -> pa.Table:
     if not file.exists():
         raise FileNotFoundError(
             message(
-                "a folder or table of galcnn classify", "Check the path, or let it finish.", missing=str(file)
+                "a folder or table of galcnn classify, or a table of embeddings",
+                "Check the path, or let it finish.",
+                missing=str(file),
             )
         )
+    columns = _columns(file)
+    features = _features_in(columns, file)
+    if "id" not in columns:
+        raise ValueError(message("a table with a column 'id'", "", path=str(file), columns=sorted(columns)))
+    n = len(features)
+    numbers = {name: one for name, one in columns.items() if one.ndim == 1 and one.dtype.kind in "fiu"}
+    classes = classes_of(Table(numbers))
+    shares = [columns[f"p_{name}"].astype(np.float64) for name in classes]
+    return Embedded(
+        tuple(str(one) for one in columns["id"]),
+        features.astype(np.float32),
+        classes,
+        np.column_stack(shares) if shares else np.empty((n, 0)),
+        columns["flag"].astype(np.int64) if "flag" in columns else np.zeros(n, dtype=np.int64),
+        columns.get(_DISAGREEMENT),
+    )
+
+
+#: Key of the metadata of a table that says which encoder made it.
+ENCODER = "galcnn:encoder"
+
+
+def encoder_of(file: Path) -> dict[str, Any] | None:
+    """Return what a table of galcnn embed says of its encoder; None for other files."""
+    if not file.is_file() or FORMATS.get(file.suffix.lower()) != "parquet":
+        return None
     try:
-        schema = pq.read_schema(file)
-    except pa.ArrowInvalid as error:
+        content = (pq.read_schema(file).metadata or {}).get(ENCODER.encode(), b"null")
+    except pa.ArrowInvalid:
+        return None
+    found: dict[str, Any] | None = json.loads(content)
+    return found
+
+
+#: Name of a column of one feature: a prefix and a number.
+_NUMBERED = re.compile(r"(?P<prefix>.*?)(?P<number>\d+)")
+
+
+def _columns(file: Path) -> dict[str, npt.NDArray[Any]]:
+    """Read the columns of a table of embeddings by name."""
+    if file.suffix.lower() == ".npy":
+        try:
+            read = np.load(file, allow_pickle=False)
+        except (ValueError, EOFError, OSError) as error:
+            raise ValueError(
+                message("an array of numbers", "Save it by numpy.save.", path=str(file), error=str(error))
+            ) from error
+        if read.dtype.names:
+            return {name: read[name] for name in read.dtype.names}
+        return {"id": np.arange(len(read)).astype(str), "embedding": read}
+    if FORMATS.get(file.suffix.lower()) != "parquet":
+        table = Table(read_table(file, texts=["id"]))
+        return {name: np.ma.filled(np.ma.asarray(table[name]), _fill(table[name])) for name in table.colnames}
+    try:
+        arrow = pq.read_table(file)
+    except pa.ArrowException as error:
         raise ValueError(
-            message("a Parquet table of galcnn classify", "", path=str(file), error=str(error))
+            message("a Parquet table with embeddings", "", path=str(file), error=str(error))
         ) from error
-    wanted = {"id", "flag", "embedding"}
-    if missing := wanted - set(schema.names):
+    return {name: _values(arrow[name], name, file) for name in arrow.column_names}
+
+
+def _fill(column: Any) -> Any:
+    return np.nan if np.asarray(column).dtype.kind == "f" else None
+
+
+def _values(column: pa.ChunkedArray, name: str, file: Path) -> npt.NDArray[Any]:
+    """Return a column of Arrow; lists of one length as rows."""
+    whole = column.combine_chunks()
+    kind = whole.type
+    if not (pa.types.is_fixed_size_list(kind) or pa.types.is_list(kind) or pa.types.is_large_list(kind)):
+        return np.asarray(whole.to_numpy(zero_copy_only=False))
+    lengths = set(pc.list_value_length(whole).to_pylist())
+    if len(lengths) > 1 or None in lengths:
+        if name != "embedding":
+            return np.array(whole.to_pylist(), dtype=object)
+        raise ValueError(
+            message("embeddings of one length", "", path=str(file), lengths=sorted(map(str, lengths)))
+        )
+    return np.asarray(whole.flatten().to_numpy(zero_copy_only=False)).reshape(len(whole), -1)
+
+
+def _features_in(columns: Mapping[str, npt.NDArray[Any]], file: Path) -> npt.NDArray[Any]:
+    """Return the embeddings of a table, shape (n, n_features): one column of vectors, or numbered columns."""
+    if "embedding" in columns:
+        found = columns["embedding"]
+        if found.ndim != 2 or found.dtype.kind not in "fiu" or not found.shape[1]:
+            raise ValueError(
+                message(
+                    "embeddings of one length, numbers",
+                    "",
+                    path=str(file),
+                    shape=found.shape,
+                    type=found.dtype,
+                )
+            )
+        return found
+    groups: dict[str, dict[int, str]] = {}
+    for name, values in columns.items():
+        if (one := _NUMBERED.fullmatch(name)) and values.ndim == 1 and values.dtype.kind == "f":
+            groups.setdefault(one["prefix"], {})[int(one["number"])] = name
+    whole = [one for one in groups.values() if len(one) > 1 and max(one) - min(one) + 1 == len(one)]
+    if len(whole) != 1:
         raise ValueError(
             message(
-                f"columns {sorted(wanted)}",
-                "Run galcnn classify --embeddings."
-                if "embedding" in missing
-                else "It is no table of galcnn classify.",
+                "a column 'embedding', or one numbered column for each feature, such as feat_0, feat_1 ...",
+                "Run galcnn classify --embeddings.",
                 path=str(file),
-                missing=sorted(missing),
+                columns=list(columns)[:10],
             )
         )
-    if not pa.types.is_fixed_size_list(schema.field("embedding").type):
-        raise ValueError(
-            message("embeddings of one length", "", path=str(file), type=str(schema.field("embedding").type))
-        )
-    numbers = [field.name for field in schema if pa.types.is_floating(field.type)]
-    return pq.read_table(file, columns=[*wanted, *numbers])
+    return np.column_stack([columns[whole[0][number]] for number in sorted(whole[0])])
 
 
 #: Distance measures between two feature vectors.
@@ -205,8 +287,8 @@ def nearest(
     Returns
     -------
     astropy.table.Table
-        Neighbours, nearest first. Columns `rank` (from 1), `id`, `distance`, `class` (most probable
-        class) and `p` (its probability).
+        Neighbours, nearest first. Columns `rank` (from 1), `id`, `distance` and, if there are probabilities,
+        `class` (most probable class) and `p` (its probability).
 
     Raises
     ------
@@ -301,6 +383,15 @@ def features_of_files(
                     of_the_run=stated[:12],
                 )
             )
+    elif (stated := encoder_of(Path(table))) and stated["sha256"] != ready.trained.card.model_sha256:
+        raise ValueError(
+            message(
+                "the model that made the table",
+                "Features of two networks cannot be compared. Add the image to the catalog of galcnn embed.",
+                model_sha256=ready.trained.card.model_sha256[:12],
+                of_the_table=f"{stated['encoder']} {stated['sha256'][:12]}",
+            )
+        )
     settings = ClassifySettings(calibrated=False, embeddings=True, fit=fit, render=render)
     shown = ",".join(os.fspath(path) for path in paths)
     answer = classify_batch(
