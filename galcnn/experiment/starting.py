@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any
@@ -10,8 +11,10 @@ import astropy.units as u
 import keras
 import numpy as np
 
+from galcnn._runtime.progress import Progress, silent
 from galcnn.catalog import Catalog
-from galcnn.dataset import Dataset
+from galcnn.dataset import Dataset, InputFiles, pack_images
+from galcnn.dataset.leakage import near_duplicates
 from galcnn.errors import message
 from galcnn.experiment.galaxies import galaxies_of
 from galcnn.experiment.settings import DataSettings, Experiment
@@ -86,12 +89,12 @@ def start_from(
     for layer in layers_of(network):
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.synchronized = synchronized
-    preprocessing, how = _preprocessing(parent, experiment, training)
+    preprocessing, how = preprocessing_of(parent, experiment, training)
     head = "the parent's, whose classes are the same" if same else "new"
     return assemble(preprocessing, network), {"bands": said, "preprocessing": how, "head": head}
 
 
-def _preprocessing(parent: Parent, experiment: Experiment, training: Dataset) -> tuple[keras.Model, str]:
+def preprocessing_of(parent: Parent, experiment: Experiment, training: Dataset) -> tuple[keras.Model, str]:
     """Return the preprocessing of a parent, or a new one fitted to the training images."""
     data, start = experiment.data, experiment.start
     given = {name: getattr(data, name) for name in _PREPROCESSING}
@@ -157,13 +160,20 @@ def _stretch_of(preprocessing: keras.Model) -> str:
 
 
 def parent_record(
-    parent: Parent | None, experiment: Experiment, catalog: Catalog, training: Dataset, n_frozen: int
+    parent: Parent | None,
+    experiment: Experiment,
+    catalog: Catalog,
+    sides: Mapping[str, Dataset],
+    n_frozen: int,
+    *,
+    progress: Progress = silent,
 ) -> dict[str, Any]:
     """Return what the card of a child says of its parent."""
     start = experiment.start
     if parent is None or start is None:
         return {}
-    card, spec = parent.card, training.inputs
+    card, training = parent.card, sides["train"]
+    spec = training.inputs
     data: Mapping[str, Any] = {} if card is None else card.data
     images = "as the child's; those of the parent are not known"
     if card is not None:
@@ -183,12 +193,15 @@ def parent_record(
         "head_epochs": start.head_epochs,
         "batch_norm": start.batch_norm,
         "notes": list(parent.notes),
-        "shared_galaxies": shared_galaxies(catalog, parent),
+        "shared_galaxies": shared_galaxies(catalog, parent, sides["test"], progress=progress),
     }
 
 
-def shared_galaxies(catalog: Catalog, parent: Parent) -> str:
-    """Say how many test galaxies the parent was trained on, by id or position, if its catalog is there."""
+def shared_galaxies(catalog: Catalog, parent: Parent, images: Dataset, *, progress: Progress = silent) -> str:
+    """Say how many test galaxies the parent was trained on, if its catalog and images are there.
+
+    They are recognised by id, by position, or by images that are the same but for a rotation or reflection.
+    """
     test = catalog.select(np.flatnonzero(np.asarray(catalog.table["split"]) == "test"))
     try:
         theirs = galaxies_of(parent.card, split="train")
@@ -201,6 +214,28 @@ def shared_galaxies(catalog: Catalog, parent: Parent) -> str:
         _, distance, _ = mine.match_to_catalog_sky(others)
         same |= distance < _SAME
         where = "by id or position"
+    try:
+        copies = _copies(images, theirs, parent, progress=progress)
+    except (ValueError, OSError) as error:
+        looked = f"; images are not compared: {str(error).splitlines()[0]}"
+    else:
+        same |= np.isin(test.ids, list(copies))
+        where += " or image"
+        first = next((f", such as {one} and {other}" for one, other in copies.items()), "")
+        looked = f"; {len(copies)} have a copy{first}" if copies else ""
     if not same.any():
-        return f"none of {len(test)} test galaxies, {where}"
-    return f"{int(same.sum())} of {len(test)} test galaxies, {where}: their scores are too good"
+        return f"none of {len(test)} test galaxies, {where}{looked}"
+    return f"{int(same.sum())} of {len(test)} test galaxies, {where}{looked}: their scores are too good"
+
+
+def _copies(test: Dataset, theirs: Catalog, parent: Parent, *, progress: Progress) -> dict[str, str]:
+    """Return test galaxies whose images the parent was trained on, and the ids that they have there."""
+    assert parent.card is not None  # its catalog was found
+    spec, size = parent.card.inputs, parent.card.settings.get("data", {}).get("size")
+    files = InputFiles.of(theirs, size=size, spec=spec)
+    with tempfile.TemporaryDirectory(prefix="galcnn-parent-") as scratch:
+        packed = pack_images(files, scratch, complete=False, progress=progress)
+        labels = np.zeros(len(files), dtype=np.int32)
+        side = Dataset(tuple(files.ids), packed.images, labels, ("a", "b"), spec)
+        pairs = near_duplicates({"test": test, "parent": side})
+    return {pair.id: pair.other_id for pair in reversed(pairs)}

@@ -91,8 +91,9 @@ def train(
         Settings that replace those of the experiment, as in its TOML file: section -> key -> value, such
         as ``{"data": {"label": "morphology"}, "training": {"epochs": 20}}``.
     start : path-like, str or galcnn.training.StartSettings, optional
-        Model from which the training starts, like the section ``[start]``: a model folder, the file of a
-        Keras network, or ``keras.applications:NAME:imagenet``.
+        Model from which the training starts, like the section ``[start]``: a model folder, the name of
+        a model that ships with galcnn, the file of a Keras network, or another one, see
+        `galcnn.model.pretrained.resolve`.
     progress : galcnn._runtime.progress.Progress
         Progress display.
     overwrite : bool
@@ -170,7 +171,9 @@ def train(
         history,
         out,
         extra=extra,
-        parent=parent_record(prepared.parent, experiment, prepared.catalog, training, n_frozen),
+        parent=parent_record(
+            prepared.parent, experiment, prepared.catalog, prepared.sides, n_frozen, progress=progress
+        ),
         overwrite=overwrite,
         strategy=strategy,
         progress=progress,

@@ -93,7 +93,7 @@ def check_contents(path: Path) -> None:
         with zipfile.ZipFile(path) as archive:
             _check_members(archive)
             config = _parsed(archive.read(_CONFIG))
-            _check_config(config)
+            check_config(config)
             with archive.open(_WEIGHTS) as handle, h5py.File(handle, "r") as file:
                 held = _check_weights(file, set())
             if held > archive.getinfo(_WEIGHTS).file_size:
@@ -110,16 +110,25 @@ def _check_hdf5(path: Path) -> None:
     """Check the older format, one HDF5 file with the configuration among its attributes."""
     with h5py.File(path, "r") as file:
         config = _parsed(file.attrs.get(_OLD_CONFIG, ""))
-        _check_config(config, old=True)
+        check_config(config, old=True)
         held = _check_weights(file, set())
     if held > path.stat().st_size:
         raise _refused("weights that share their bytes")
     _check_size(config, held, deserialize=model_from_config)
 
 
+def check_weights_file(path: Path) -> None:
+    """Raise if a file of weights holds anything except plain numbers."""
+    try:
+        with h5py.File(path, "r") as file:
+            _check_weights(file, set())
+    except (OSError, KeyError, RuntimeError, TypeError) as error:
+        raise _refused(f"weights that cannot be read: {error}") from error
+
+
 def check_registered(network: keras.Model) -> None:
     """Raise if the file of a network would be refused for a class that is neither of Keras nor registered."""
-    _check_config(json.loads(network.to_json()))
+    check_config(json.loads(network.to_json()))
 
 
 def _check_size(config: Any, held: int, deserialize: Callable[[Any], Any] | None = None) -> None:
@@ -192,7 +201,8 @@ def _check_members(archive: zipfile.ZipFile) -> None:
             raise _refused(f"archive member {member.filename}, encrypted")
 
 
-def _check_config(config: Any, *, old: bool = False) -> None:
+def check_config(config: Any, *, old: bool = False) -> None:
+    """Raise if a configuration names anything except arithmetic layers and registered classes."""
     if not isinstance(config, dict):
         raise _refused("a configuration that is not of a model")
     # The compile configuration is not loaded.

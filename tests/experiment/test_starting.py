@@ -262,6 +262,45 @@ def test_galaxies_of_the_parents_training_are_found_in_the_childs_test_set(tmp_p
     assert "frozen        1:" in told
 
 
+def test_turned_copies_of_the_parents_images_are_found_under_other_names(tmp_path):
+    """Half of the child's galaxies are the parent's, turned by a quarter and mirrored, with other ids."""
+    rng = np.random.default_rng(2)
+    y, x = np.mgrid[:24, :24] - 11.5
+
+    def galaxy():
+        spots = rng.normal(0, 5, (12, 2))
+        flux = [rng.uniform(20, 60) * np.exp(-((y - v) ** 2 + (x - u) ** 2) / 4) for v, u in spots]
+        return np.sum(flux, axis=0) + 200 * np.exp(-(x**2 + y**2) / 12) + rng.normal(0, 0.5, y.shape)
+
+    old = [galaxy() for _ in range(60)]
+    new = [np.rot90(image)[:, ::-1] for image in old[:30]] + [galaxy() for _ in range(30)]
+    for name, planes in (("a", old), ("b", new)):
+        (tmp_path / name).mkdir()
+        for number, plane in enumerate(planes):
+            cutout = Cutout(plane[np.newaxis].astype(np.float32), ("r",), survey="toy")
+            save_cutout(cutout, tmp_path / name / f"{name}{number}.fits")
+        ids = [f"{name}{number}" for number in range(60)]
+        table = Table({"id": ids, "image": [f"{one}.fits" for one in ids], "class": ["x", "y"] * 30})
+        table.write(tmp_path / name / "labels.csv")
+    settings = {"training": SHORT, "network": {"widths": (4,), "stem": 0, "depth": 1}}
+    train(tmp_path / "a" / "labels.csv", tmp_path / "old", settings=settings)
+    child = train(
+        tmp_path / "b" / "labels.csv", tmp_path / "new", settings={"training": SHORT}, start=tmp_path / "old"
+    )
+    experiment = Experiment.from_dict(Card.read(tmp_path / "old" / "card.json").settings)
+    theirs = {int(one[1:]) for one in read_data(experiment).sides["train"].ids}
+    mine = [int(one[1:]) for one in Table.read(tmp_path / "new" / "test.ecsv")["id"]]
+    copies = [one for one in mine if one < 30 and one in theirs]
+    assert copies
+    told = child.card.parent["shared_galaxies"]
+    assert told.startswith(
+        f"{len(copies)} of {len(mine)} test galaxies, by id or image; {len(copies)} have a copy"
+    )
+    assert told.endswith("their scores are too good")
+    named = told.partition("such as ")[2].partition(":")[0].split(" and ")
+    assert named[0][1:] == named[1][1:]
+
+
 @pytest.mark.full
 def test_a_keras_file_is_a_parent_too(catalog, tmp_path):
     network = keras.Sequential(
