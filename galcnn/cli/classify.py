@@ -10,10 +10,12 @@ from typing import Literal
 import click
 
 from galcnn.cli import options
-from galcnn.cli.answers import request_lines, row_writer, tell
+from galcnn.cli.answers import request_lines, row_writer, show_table, tell, tell_rows
 
 #: See `galcnn._runtime.answers.EXIT_CODES`.
 _UNANSWERED = 3
+#: Number of images up to which the answers may be shown on the screen.
+_SHOWN = 20
 
 
 @click.command(name="classify", cls=options.Command)
@@ -47,7 +49,8 @@ _UNANSWERED = 3
 @click.option(
     "--out",
     metavar="OUT",
-    help="Table (.csv, .ecsv, .fits, .vot, .parquet), or a folder, which can be resumed.",
+    help="Table (.csv, .ecsv, .fits, .vot, .parquet), or a folder, which can be resumed.  [default: the "
+    "screen, for a few images]",
 )
 @options.overwrite
 @options.one_galaxy
@@ -161,6 +164,7 @@ def command(
     """Classify galaxies: one row per image, even if it fails.
 
     \b
+    galcnn classify gz1 picture.jpg
     galcnn classify model *.fits --out classes.ecsv
     galcnn classify model folder_of_images --out classes.csv
     galcnn classify model galaxy.fits --bands r --fit --out classes.csv
@@ -173,6 +177,8 @@ def command(
     galcnn classify model --catalog galaxies.ecsv --images cutouts --workers 2 --out run
     galcnn classify model --catalog galaxies.ecsv --images cutouts --tasks 10 --task 3 --out run
     echo '{"path": "galaxy.fits"}' | galcnn classify model --requests -
+
+    MODEL is a folder, the name of a model that ships with galcnn (galcnn models), or hf://owner/name.
 
     Columns: id, class, p_<class> for each class, entropy (nats), flag and reason. The flag is a sum of
     1 (unreadable), 2 (does not fit the model), 4 (many masked pixels), 8 (blank band), 16 (out of
@@ -205,8 +211,12 @@ def command(
         raise click.UsageError("Expected image files with --one-galaxy.")
     if (survey_option or server) and not survey:
         raise click.UsageError("Expected --survey NAME with --survey-option and --server.")
-    if bool(requests) == bool(out):
+    if out and requests:
         raise click.UsageError("Expected --out OUT, or --requests FILE, which answers on standard output.")
+    if not out and (catalog or explain or tasks or workers or scheduler or embeddings):
+        raise click.UsageError(
+            "Expected --out OUT with --catalog, --explain, --embeddings, --tasks, --workers and --scheduler."
+        )
     if root and not requests:
         raise click.UsageError("Expected --requests FILE with --root.")
     if not catalog and (image_column or id_ or images or shards or mosaic or survey):
@@ -220,7 +230,7 @@ def command(
     if not explain and (target or explain_below):
         raise click.UsageError("Expected --explain METHOD with --target and --explain-below.")
     split, suffix = bool(tasks or workers or scheduler), Path(out or "").suffix.lower()
-    is_table = suffix in FORMATS
+    is_table = suffix in FORMATS or not out
     if out and not is_table and mimetypes.guess_type(out)[0] and not Path(out).is_dir():
         table_format(out)  # raises an error: the suffix of another file format is not a folder name
     if (explain or split or task) and (requests or is_table):
@@ -265,11 +275,16 @@ def command(
         if bad:
             click.get_current_context().exit(_UNANSWERED)
         return
-    assert out is not None  # for the type checker
     inputs = [*paths, *mosaic, *([catalog] if catalog else [])]
-    own = None if is_table else ()
-    what = "one with the same run"
-    atomic.check_writable(out, folder=not is_table, own=own, what=what, inputs=inputs, overwrite=overwrite)
+    if out:
+        atomic.check_writable(
+            out,
+            folder=not is_table,
+            own=None if is_table else (),
+            what="one with the same run",
+            inputs=inputs,
+            overwrite=overwrite,
+        )
     if catalog:
         galaxies = options.noted(read_catalog(catalog, columns=options.chosen(id=id_, image=image_column)))
         if survey and len(galaxies) >= options.MANY:
@@ -279,6 +294,8 @@ def command(
         # Absolute, since the paths identify the run.
         absolute = [[str(path.absolute()) for path in own] for own in named.values()]
         files_of = absolute if one_galaxy else [own[0] for own in absolute]
+        if not out and len(named) > _SHOWN:
+            raise click.UsageError(f"Expected --out OUT with more than {_SHOWN} images.")
         galaxies = Catalog(QTable({"id": list(named), "image": files_of}))
     words = SourceSettings(
         images=images,
@@ -294,7 +311,7 @@ def command(
     )
     if not (workers or scheduler):
         load_tensorflow(device=device)
-    if split:
+    if split and out:
         from galcnn.pipeline import Work, run_one, run_tasks
 
         work = Work(models, words, classify, chunk)
@@ -313,7 +330,7 @@ def command(
                 work, galaxies, out, tasks=tasks, engine=engine, overwrite=overwrite, progress=progress
             )
     else:
-        from galcnn.model import Card
+        from galcnn.model import read_card
         from galcnn.pipeline import RunSettings, run_catalog
         from galcnn.pipeline import classify as classify_sources
         from galcnn.prediction.flags import counts_of
@@ -326,24 +343,34 @@ def command(
             methods = tuple(explainers_by_name(explain))
             asked = ExplainSettings(methods, target, below=explain_below or ExplainSettings.below)
         settings = RunSettings(classify, chunk, asked, 1 if jobs is None else jobs)
-        with words.open(galaxies, Card.read(Path(model) / "card.json").inputs if shards else None) as source:
+        with words.open(galaxies, read_card(model).inputs if shards else None) as source:
             if is_table:
                 table = classify_sources(models, galaxies, source, settings=settings, progress=progress)
-                write_table(table, out)
+                if out:
+                    write_table(table, out)
+                else:
+                    tell_rows(table, show=False)
+                    table.round(3)
+                    show_table(table)
                 counts = {"rows": len(table), **counts_of(table["flag"]), **table.meta}
-            else:
+            elif out:
                 counts = run_catalog(
                     models, galaxies, source, out, settings=settings, overwrite=overwrite, progress=progress
                 )
     written, rows, failed = out if is_table else f"{out}/table.parquet", counts["rows"], counts["failed"]
-    tell(rows=rows, failed=failed, flagged=counts["flagged"], table=written)
+    if out:
+        tell(rows=rows, failed=failed, flagged=counts["flagged"], table=written)
     if failed == rows:
-        why = read_scalars(written)["reason"][0]
-        raise ValueError(f"None of {rows} images could be classified. {why} See {written}.")
+        why = (read_scalars(written) if written else table)["reason"][0]
+        raise ValueError(
+            f"None of {rows} images could be classified. {why}{f' See {written}.' if written else ''}"
+        )
     if failed:
-        click.echo(f"{failed} of {rows} could not be classified; {written} gives the reasons", err=True)
+        where = written or "the column reason"
+        click.echo(f"{failed} of {rows} could not be classified; {where} gives the reasons", err=True)
     if judged := counts.get("set_test"):
         said = judged if isinstance(judged, str) else judged["text"]
         tell(set_test=said)
         click.echo(said)
-    click.echo(f"wrote {written}: {rows} rows")
+    if out:
+        click.echo(f"wrote {written}: {rows} rows")

@@ -103,14 +103,14 @@ def command(
         load_tensorflow(device=device)
         from galcnn.dataset import InputFiles
         from galcnn.experiment import galaxies_of
-        from galcnn.model import Card
+        from galcnn.model import read_card
         from galcnn.pipeline import ClassifySettings, evaluate_catalog
 
         settings = ClassifySettings(
             prior, calibrated=not raw, fit=given["fit"], render=render, orientations=orientations
         )
         labelled = galaxies_of(
-            Card.read(Path(model) / "card.json"),
+            read_card(model),
             catalog,
             columns=columns,
             split=split,

@@ -30,16 +30,15 @@ def command(path: str | None, schema: str | None) -> None:
     galcnn --json (answer), and of the input and output lines of galcnn classify --requests (request, row).
     """
     import json
-    from pathlib import Path
 
     if schema is not None:
         if path is not None:
             raise click.UsageError("Expected a PATH or --schema NAME, not both.")
         click.echo(json.dumps(answers.schema(schema), indent=2))
         return
-    from galcnn.model import Card
+    from galcnn.model import model_folder, read_card
     from galcnn.pipeline import describe
 
     click.echo(describe(path))
-    if path and Path(path).is_dir():
-        tell(card=Card.read(Path(path) / "card.json").to_dict())
+    if path and model_folder(path).is_dir():
+        tell(card=read_card(path).to_dict())

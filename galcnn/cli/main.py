@@ -26,10 +26,20 @@ _MENDABLE = (ValueError, TypeError, OSError, RuntimeError, ImportError, Floating
 
 #: Subcommands by group, in the order of use.
 GROUPS = {
-    "Start here": ("demo",),
+    "Start here": ("demo", "models"),
     "Data": ("simulate", "fetch", "cut", "convert", "catalog", "redshift", "inspect", "pack"),
     "Train": ("preflight", "train", "import", "compare", "diagnose", "profile", "landscape"),
-    "Answer": ("classify", "calibrate", "evaluate", "neighbours", "label-next", "shift", "drift"),
+    "Answer": (
+        "classify",
+        "calibrate",
+        "evaluate",
+        "embed",
+        "neighbours",
+        "label-next",
+        "label",
+        "shift",
+        "drift",
+    ),
     "Reason": ("explain", "atlas", "attack", "dream", "concepts", "faithfulness"),
     "Show": ("view", "report", "export", "publish", "info", "plugins"),
 }

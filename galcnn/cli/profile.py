@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -136,9 +135,9 @@ def command(
 
 
 def _network(name: str, shape: tuple[int, int, int], n_classes: int, orientations: int) -> keras.Model:
-    from galcnn.model import NetworkSettings, build_network, load_model
+    from galcnn.model import NetworkSettings, build_network, load_model, model_folder
 
-    if (Path(name) / "card.json").is_file():
+    if (model_folder(name) / "card.json").is_file():
         return load_model(name).network
     own = name in ("blocks", "residual")
     settings = NetworkSettings(

@@ -25,7 +25,7 @@ def command(model: str, to: str, overwrite: bool) -> None:
     from galcnn.cli.quiet import load_tensorflow
 
     load_tensorflow(start=False)
-    from galcnn.model.hub import publish
+    from galcnn.model.publishing import publish
 
     address = publish(model, to, overwrite=overwrite)
     tell(address=address)

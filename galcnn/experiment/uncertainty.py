@@ -26,6 +26,7 @@ from galcnn.experiment.settings import CalibrationSettings
 from galcnn.model import TrainedModel
 from galcnn.model.bundle import AnyModel, as_trained, with_embedding
 from galcnn.model.inputs import SCALE_TOLERANCE
+from galcnn.model.ready import is_shipped
 from galcnn.prediction import Prediction
 from galcnn.prediction.logits import BATCH
 from galcnn.prediction.priors import DEFAULT_PRIOR, prior_of
@@ -106,13 +107,20 @@ def calibrate(
     """
     settings = settings or CalibrationSettings()
     trained = as_trained(model)
-    folder = trained.folder
+    folder, card = trained.folder, trained.card
     if folder is None:
         raise ValueError(
             message("a model in a folder, for its calibration", "Save it first: save_model(model, folder).")
         )
+    if is_shipped(folder):
+        raise ValueError(
+            message(
+                "a model of your own, whose record may be written anew",
+                f"{card.name} ships with galcnn and has one. Copy {folder}, and calibrate the copy.",
+                model=card.name,
+            )
+        )
     _ = trained.classes  # raises an error for a model of votes, before data are read
-    card = trained.card
     with tempfile.TemporaryDirectory(prefix="galcnn-calibrate-") as scratch:
         if "data" in card.settings:
             if columns or images is not None or fit:

@@ -21,6 +21,9 @@ from .preprocessing.scaling import Standardize as Standardize
 from .preprocessing.stretch import AsinhStretch as AsinhStretch
 from .preprocessing.stretch import LuptonStretch as LuptonStretch
 from .profile import network_table as network_table
+from .ready import model_folder as model_folder
+from .ready import read_card as read_card
+from .ready import ready_models as ready_models
 from .receptive import looked_at as looked_at
 from .settings import DeviceSettings as DeviceSettings
 from .settings import NetworkSettings as NetworkSettings
@@ -49,9 +52,12 @@ __all__ = [
     "invert",
     "load_model",
     "looked_at",
+    "model_folder",
     "network_layers",
     "network_table",
     "planes_from",
     "prepare",
+    "read_card",
+    "ready_models",
     "save_model",
 ]

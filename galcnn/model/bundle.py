@@ -20,17 +20,17 @@ from galcnn.catalog import Votes
 from galcnn.catalog.names import LEFT_OUT
 from galcnn.errors import message, wrong_type
 from galcnn.model.build import LOGITS, NETWORK, PREPROCESSING, assemble
-from galcnn.model.card import Card, card_lines
+from galcnn.model.card import CARD, MODEL, Card, card_lines
 from galcnn.model.contents import check_contents, saved_by
 from galcnn.model.inputs import check_render
 from galcnn.model.logits import ending_in_logits
 from galcnn.model.orientations import orientations_of, with_orientations
+from galcnn.model.ready import model_folder, no_model
 
-_MODEL, _CARD = "model.keras", "card.json"
 #: Files of a Keras network.
 NETWORK_FILES = (".keras", ".h5", ".hdf5")
 #: Names that a model folder may contain; a folder with other files is not replaced.
-_OWN = {_MODEL, _CARD, "history.csv", "test.ecsv", LEFT_OUT, "health.csv", "uncertainty.json", "figures"}
+_OWN = {MODEL, CARD, "history.csv", "test.ecsv", LEFT_OUT, "health.csv", "uncertainty.json", "figures"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -253,14 +253,14 @@ def save_model(
         raise wrong_type("the path of a folder", folder=folder)
     refuse_foreign_folder(folder, overwrite=overwrite)
     with atomic.writing_folder(folder, own=_OWN) as temporary:
-        trained.model.save(temporary / _MODEL)
+        trained.model.save(temporary / MODEL)
         card = replace(
             trained.card,
             name=Path(folder).resolve().name,
-            model_sha256=atomic.file_sha256(temporary / _MODEL),
+            model_sha256=atomic.file_sha256(temporary / MODEL),
         )
         saved = replace(trained, card=card, folder=Path(folder).resolve())
-        saved.card.write(temporary / _CARD)
+        saved.card.write(temporary / CARD)
         for name, write in (extra or {}).items():
             write(temporary / name)
     return saved
@@ -295,7 +295,9 @@ def load_model(folder: str | os.PathLike[str]) -> TrainedModel:
     Parameters
     ----------
     folder : path-like
-        Model folder written by `save_model`.
+        Model folder written by `save_model`; the name of a model that ships with galcnn, such as
+        ``gz1`` (`galcnn models` lists them; a model folder of this name in the current folder comes
+        first); or ``hf://owner/name@revision`` on the Hugging Face hub.
 
     Returns
     -------
@@ -311,11 +313,7 @@ def load_model(folder: str | os.PathLike[str]) -> TrainedModel:
         except arithmetic layers and weights, or Keras cannot read it, or if the card was altered or
         written by a newer galcnn.
     """
-    if not isinstance(folder, str | os.PathLike):
-        raise wrong_type("the path of a model folder", folder=folder)
-    path = Path(folder)
-    if not path.exists():
-        raise FileNotFoundError(f"Model folder not found: {path}.")
+    path = model_folder(folder)
     if path.is_file() and path.suffix.lower() in NETWORK_FILES:
         raise ValueError(
             message(
@@ -324,21 +322,21 @@ def load_model(folder: str | os.PathLike[str]) -> TrainedModel:
                 folder=str(path),
             )
         )
-    for name in (_CARD, _MODEL):
+    for name in (CARD, MODEL):
         if not (path / name).exists():
-            raise FileNotFoundError(f"{path} is not a model folder: it has no {name}.")
-    card = Card.read(path / _CARD)
-    found = atomic.file_sha256(path / _MODEL)
+            raise no_model(path, name)
+    card = Card.read(path / CARD)
+    found = atomic.file_sha256(path / MODEL)
     if found != card.model_sha256:
         raise ValueError(
             message(
-                f"{_MODEL} with the hash in {_CARD}, {card.model_sha256[:12]}...",
+                f"{MODEL} with the hash in {CARD}, {card.model_sha256[:12]}...",
                 "The file was altered or belongs to another card: restore it.",
                 sha256=f"{found[:12]}...",
                 folder=str(path),
             )
         )
-    return TrainedModel(read_network(path / _MODEL), card, path.resolve())
+    return TrainedModel(read_network(path / MODEL), card, path.resolve())
 
 
 def read_network(path: Path) -> keras.Model:

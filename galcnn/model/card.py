@@ -17,6 +17,8 @@ from galcnn.errors import message
 from galcnn.model.inputs import InputSpec, is_number
 
 CARD_FORMAT = 1
+#: Files of a model folder, and the beginning of the address of a model on the Hugging Face hub.
+CARD, MODEL, SCHEME = "card.json", "model.keras", "hf://"
 #: Accepted difference between the sum of a class prior and 1.
 _PRIOR_TOLERANCE = 1e-3
 #: No number of a card reaches this.
@@ -274,3 +276,11 @@ def card_lines(card: Card) -> tuple[str, str, str]:
         f"reads {names(spec.bands)}, {pixels(spec.shape)}, {scale}, {spec.unit}",
         f"test: {', '.join(scores)}, {n} galaxies" if scores else "not tested",
     )
+
+
+def statement(card: Card) -> list[tuple[str, str]]:
+    """Return data, licence, whom to cite and what a model is not for, as far as its card says it."""
+    names = ("survey", "pixels", "labels", "licence")
+    told = [(name, str(card.data[name])) for name in names if card.data.get(name)]
+    told += [("cite", str(source)) for source in card.data.get("cite", ())]
+    return told + [("not for", str(what)) for what in card.data.get("not_for", ())]

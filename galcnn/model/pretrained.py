@@ -19,11 +19,14 @@ from galcnn.model.applications import application_features, application_names
 from galcnn.model.blocks import LayerMaker
 from galcnn.model.build import LOGITS, NETWORK
 from galcnn.model.bundle import NETWORK_FILES, TrainedModel, load_model, read_network
-from galcnn.model.card import Card
+from galcnn.model.card import SCHEME, Card
+from galcnn.model.contents import check_registered
 from galcnn.model.encoders import Encoder, ImageScaling, is_encoder, load_encoder
 from galcnn.model.graph import producer
-from galcnn.model.hub import SCHEME, fetch_from_hub
+from galcnn.model.hub import fetch_from_hub
 from galcnn.model.logits import ending_in_logits
+from galcnn.model.presets import PRESET, is_preset, load_preset
+from galcnn.model.ready import model_folder, ready_models
 from galcnn.model.settings import NetworkSettings
 from galcnn.model.unfolding import unfolded
 
@@ -76,9 +79,10 @@ def resolve(name: str | os.PathLike[str], *, scaling: ImageScaling | None = None
     Parameters
     ----------
     name : str or path-like
-        A model folder, the file of a Keras network (``.keras``, ``.h5``), or
-        ``keras.applications:NAME:imagenet``. Keras downloads these weights, checks their hash and keeps them.
-        An encoder in the format of timm, as a folder, or ``hf://owner/name@revision``, which is fetched from
+        A model folder, the name of a model that ships with galcnn, the file of a Keras network (``.keras``,
+        ``.h5``), or ``keras.applications:NAME:imagenet``, whose weights Keras downloads, checks and keeps.
+        A preset of KerasHub, as a folder, or by its name, ``keras_hub:resnet_18_imagenet``. An encoder in the
+        format of timm, as a folder, or ``hf://owner/name@revision``, which is fetched from
         the Hugging Face hub, as are models of galcnn.
     scaling : {"0-1", "mean-std"}, optional
         Scaling of the images of an encoder, see `galcnn.model.encoders.load_encoder`.
@@ -96,12 +100,14 @@ def resolve(name: str | os.PathLike[str], *, scaling: ImageScaling | None = None
     text = os.fspath(name)
     if text.startswith(_APPLICATIONS):
         return _of_applications(text)
+    if text.startswith(PRESET):
+        return replace(_of_preset(text.removeprefix(PRESET), scaling), name=text)
     if text.startswith(SCHEME):
         fetched = fetch_from_hub(text)
         at = f"{SCHEME}{fetched.repository}@{fetched.commit}"
         found = _of_folder(fetched.folder, scaling, repository=fetched.repository)
         return replace(found, name=at)
-    path = Path(text)
+    path = model_folder(text)
     if path.is_dir():
         return _of_folder(path, scaling)
     if path.is_file() and path.suffix.lower() in NETWORK_FILES:
@@ -116,7 +122,8 @@ def resolve(name: str | os.PathLike[str], *, scaling: ImageScaling | None = None
         )
     raise FileNotFoundError(
         message(
-            f"a model folder, a file {' or '.join(NETWORK_FILES)}, {_APPLICATIONS}NAME:imagenet, or "
+            f"a model folder, {', '.join(ready_models())}, a file {' or '.join(NETWORK_FILES)}, "
+            f"{_APPLICATIONS}NAME:imagenet, {PRESET}NAME, or "
             f"{SCHEME}owner/name",
             "Check the path.",
             model=text,
@@ -126,6 +133,8 @@ def resolve(name: str | os.PathLike[str], *, scaling: ImageScaling | None = None
 
 def _of_folder(folder: Path, scaling: ImageScaling | None, *, repository: str = "") -> Parent:
     """Return the network of a model folder, or of a folder with an encoder in the format of timm."""
+    if is_preset(folder):
+        return _of_preset(folder, scaling)
     if is_encoder(folder):
         return _of_encoder(load_encoder(folder, scaling=scaling, repository=repository))
     if scaling is not None:
@@ -149,6 +158,37 @@ def _of_encoder(encoder: Encoder) -> Parent:
         lambda shape: unfolded(encoder.model, (*shape[:2], bands)),
         notes=(f"an encoder of pictures, {encoder.architecture}, scaled by {encoder.scaling}",),
         levels=(mean, std),
+    )
+
+
+def _of_preset(source: str | Path, scaling: ImageScaling | None) -> Parent:
+    """Return the network of a preset of KerasHub, and what its images are."""
+    preset = load_preset(source)
+    bands = preset.model.input_shape[-1]
+    offset, divisor = preset.offset, preset.divisor
+    if scaling == "0-1":
+        offset, divisor = (0.0,) * bands, (255.0,) * bands
+    elif scaling is not None:
+        raise ValueError(
+            message("the preset's own scaling, or 0-1", "Leave start.scaling out.", scaling=scaling)
+        )
+    if offset is None or divisor is None:
+        raise ValueError(
+            message(
+                "a preset that says how it scales pictures",
+                "Divided by 255: start.scaling=0-1.",
+                preset=preset.name,
+            )
+        )
+    network = unfolded(preset.model, (64, 64, bands))
+    check_registered(network)  # its layers must be known wherever the child is loaded
+    return Parent(
+        preset.name,
+        preset.sha256,
+        lambda shape: unfolded(preset.model, (*shape[:2], bands)),
+        licence="that of the preset",
+        notes=("a backbone of KerasHub for pictures",),
+        levels=(offset, divisor),
     )
 
 

@@ -9,13 +9,18 @@ from .concepts import concept_table as concept_table
 from .demo import DemoSettings as DemoSettings
 from .demo import run_demo as run_demo
 from .dreams import dream_files as dream_files
+from .embedding import embed_catalog as embed_catalog
 from .explanations import ExplainSettings as ExplainSettings
 from .explanations import explain_files as explain_files
 from .explanations import working_methods as working_methods
 from .info import describe as describe
 from .inspection import DataView as DataView
 from .inspection import show_data as show_data
+from .label_page import LabelPage as LabelPage
+from .label_page import write_label_page as write_label_page
 from .labelling import label_next as label_next
+from .models import KnownModel as KnownModel
+from .models import known_models as known_models
 from .neighbours import features_of_files as features_of_files
 from .neighbours import nearest as nearest
 from .neighbours import read_embedded as read_embedded
@@ -54,6 +59,8 @@ __all__ = [
     "DataView",
     "DemoSettings",
     "ExplainSettings",
+    "KnownModel",
+    "LabelPage",
     "AttackSettings",
     "RedshiftSettings",
     "Robustness",
@@ -66,6 +73,7 @@ __all__ = [
     "classify_batch",
     "concept_table",
     "describe",
+    "embed_catalog",
     "dream_files",
     "evaluate_catalog",
     "evaluate_predictions",
@@ -73,6 +81,7 @@ __all__ = [
     "features_of_files",
     "attack_files",
     "images_of_table",
+    "known_models",
     "make_atlas",
     "nearest",
     "neighbour_sheet",
@@ -89,5 +98,6 @@ __all__ = [
     "table_of",
     "table_sheet",
     "working_methods",
+    "write_label_page",
     "write_survey",
 ]

@@ -10,7 +10,6 @@ import functools
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Union
 
 import numpy as np
@@ -20,7 +19,8 @@ from astropy.table import Table
 from galcnn.catalog import cumulative_fractions, fraction_table
 from galcnn.cutout import Cutout
 from galcnn.errors import message
-from galcnn.model import Card, InputSpec
+from galcnn.model import Card, InputSpec, model_folder
+from galcnn.model.card import CARD
 from galcnn.prediction import OUTSIDE, UNANSWERED, UNFIT, Prediction
 from galcnn.prediction.calibration import UNCERTAINTY_FILE
 from galcnn.prediction.flags import flagged
@@ -173,8 +173,8 @@ def open_classifier(model: Model, *, orientations: int | None = None) -> Classif
     never a pickled model.
     """
     if isinstance(model, str | os.PathLike):
-        path = Path(model).resolve()
-        record, card = path / UNCERTAINTY_FILE, path / "card.json"
+        path = model_folder(model).resolve()
+        record, card = path / UNCERTAINTY_FILE, path / CARD
         stamp = record.read_text(encoding="utf-8") if record.exists() else ""
         sha256 = Card.read(card).model_sha256 if card.exists() else ""
         return _loaded(str(path), sha256, stamp, orientations)

@@ -17,7 +17,8 @@ from galcnn.cutout import Cutout
 from galcnn.errors import UnreadableImageError
 from galcnn.files import load_cutout
 from galcnn.layers import LayerStack, read_stacks
-from galcnn.model import Card
+from galcnn.model import Card, model_folder, read_card
+from galcnn.model.card import statement
 from galcnn.photometry import ab_magnitude
 
 _PACKAGES = ("galcnn", "tensorflow", "keras", "astropy", "astroquery", "numpy", "scikit-image", "galsim")
@@ -61,9 +62,9 @@ def describe(path: str | None = None) -> str:
     """
     if path is None:
         return _installation()
-    place = Path(path)
+    place = model_folder(path)
     if place.is_dir():
-        return _model(place)
+        return _model(read_card(place))
     if table_file(place)[1] is not None:
         return _catalog(place)
     if not place.exists():
@@ -83,10 +84,7 @@ def describe(path: str | None = None) -> str:
             raise error from None  # a FITS file was more likely meant as an image
 
 
-def _model(folder: Path) -> str:
-    if not (folder / "card.json").is_file():
-        raise FileNotFoundError(f"{folder} is not a model folder: it has no card.json.")
-    card = Card.read(folder / "card.json")
+def _model(card: Card) -> str:
     spec = card.inputs
     scale = "varies or unknown" if spec.pixel_scale is None else f"{spec.pixel_scale} arcsec"
     lines = [
@@ -96,6 +94,7 @@ def _model(folder: Path) -> str:
         f"bands, unit   {', '.join(spec.bands)}; {spec.unit}",
         f"pixel scale   {scale}",
         f"render        {spec.render or 'none'}",
+        *(line for name, text in statement(card) for line in _said(name, text)),
         *(line for note in card.notes for line in _said("note", note)),
         *_parent(card),
         *_cost(card),

@@ -22,7 +22,9 @@ from galcnn._runtime.progress import Progress, silent
 from galcnn.catalog import Catalog
 from galcnn.dataset import SourceSettings
 from galcnn.errors import message
-from galcnn.model import Card
+from galcnn.model import Card, model_folder, read_card
+from galcnn.model.card import CARD
+from galcnn.model.ready import no_model
 from galcnn.pipeline.classification import ClassifySettings
 from galcnn.pipeline.runs import (
     MANIFEST,
@@ -62,7 +64,8 @@ class Work:
     Attributes
     ----------
     models : tuple of str
-        Model folders, which all workers can read; several are an ensemble. Made absolute.
+        Model folders, which all workers can read, or names of models that ship with galcnn; several are an
+        ensemble. Made absolute.
     source : galcnn.dataset.SourceSettings
         Where the cutouts come from.
     classify : galcnn.pipeline.ClassifySettings
@@ -77,11 +80,11 @@ class Work:
     chunk: int = 512
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "models", tuple(str(Path(model).resolve()) for model in self.models))
+        object.__setattr__(self, "models", tuple(str(model_folder(one).resolve()) for one in self.models))
         object.__setattr__(self, "source", self.source.absolute())
         for folder in self.models:
-            if not (Path(folder) / "card.json").is_file():
-                raise FileNotFoundError(f"{folder} is not a model folder: it has no card.json.")
+            if not (Path(folder) / CARD).is_file():
+                raise no_model(Path(folder))
 
     @classmethod
     def from_words(cls, words: Mapping[str, Any]) -> Work:
@@ -126,7 +129,7 @@ class Work:
     @property
     def card(self) -> Card:
         """Card of the first model."""
-        return Card.read(Path(self.models[0]) / "card.json")
+        return read_card(self.models[0])
 
     def n_tasks(self, n: int, tasks: int | None = None) -> int:
         """Return the number of tasks that a catalog is split into.
@@ -383,7 +386,7 @@ def _folder(place: Path, number: int, tasks: int) -> Path:
 
 def _described(work: Work, catalog: Catalog, tasks: int) -> str:
     """Return what determines the table: settings, models, uncertainty records, galaxies."""
-    files = [Path(folder) / name for folder in work.models for name in ("card.json", UNCERTAINTY_FILE)]
+    files = [Path(folder) / name for folder in work.models for name in (CARD, UNCERTAINTY_FILE)]
     digests = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files if file.exists()]
     return json.dumps([asdict(work), tasks, digests, catalog_sha256(catalog)], sort_keys=True, default=str)
 

@@ -24,7 +24,7 @@ from galcnn.files.sources import opened
 from galcnn.layers import tables
 from galcnn.layers.appending import numbers
 from galcnn.layers.stack import named
-from galcnn.model import Card
+from galcnn.model import Card, model_folder
 from galcnn.pipeline import MANIFEST, TABLE
 from galcnn.prediction import Prediction
 from galcnn.prediction.tables import answers_of, classes_of
@@ -157,6 +157,7 @@ def gather(sources: Sequence[str | os.PathLike[str]], *, progress: Progress = si
 
 def _take(found: Material, path: Path) -> list[Path]:
     """Read one source; return its layers files, or the FITS files of a folder that may be such."""
+    path = model_folder(path)
     if path.is_dir():
         return _take_folder(found, path)
     if _FITS.search(path.name) and _stacks_of(path):

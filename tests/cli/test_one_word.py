@@ -35,14 +35,16 @@ OF_CATALOG = IMAGE | {
     "pack",
     "atlas",
     "concepts",
+    "embed",
     "faithfulness",
+    "label",
     "neighbours",
     "report",
     "train",
 }
 NETWORK = {
     *("demo", "preflight", "train", "compare", "diagnose", "profile", "landscape"),
-    *("classify", "calibrate", "evaluate", "neighbours", "drift"),
+    *("classify", "calibrate", "evaluate", "embed", "neighbours", "drift"),
     *("explain", "atlas", "attack", "dream", "concepts", "faithfulness", "export"),
 }
 #: Several galaxies are told from several bands of one by --one-galaxy, but drift needs galaxies.

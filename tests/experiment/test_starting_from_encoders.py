@@ -8,8 +8,8 @@ import pytest
 from galcnn import train
 from galcnn.experiment import Experiment, read_settings
 from galcnn.model.encoders import load_encoder
-from galcnn.model.hub import publish
 from galcnn.model.pretrained import resolve
+from galcnn.model.publishing import publish
 from tests.model.encoders.test_encoders import RECORDED, write
 from tests.model.hub.test_hub import hub, trained_folder  # noqa: F401, fixtures
 

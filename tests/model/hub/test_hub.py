@@ -4,8 +4,12 @@ import numpy as np
 import pytest
 
 from galcnn.cli.main import main
+from galcnn.cutout import Cutout
+from galcnn.files import save_cutout
 from galcnn.model import load_model, save_model
-from galcnn.model.hub import fetch_from_hub, publish
+from galcnn.model.hub import fetch_from_hub
+from galcnn.model.publishing import publish
+from tests.conftest import toy_images
 from tests.model.hub.server import running
 
 constants = pytest.importorskip("huggingface_hub.constants", reason="pip install 'galcnn[hub]' installs it")
@@ -70,6 +74,26 @@ def test_a_published_model_is_read_back_bit_equal(hub, trained_folder):
     readme = (found.folder / "README.md").read_text()
     assert readme.startswith("---\nlibrary_name: keras\n")
     assert "galcnn train --from hf://me/rings" in readme
+
+
+def test_an_address_is_the_name_of_a_model_in_every_command(hub, trained_folder, tmp_path, capsys):
+    address = publish(trained_folder, "hf://me/rings")
+    assert load_model(address).card == load_model(trained_folder).card
+    images, _ = toy_images(1)
+    save_cutout(Cutout(np.moveaxis(images[0], -1, 0), ("g", "r")), tmp_path / "a.fits")
+    tables = []
+    for model, out in ((address, "hub.csv"), (str(trained_folder), "folder.csv")):
+        words = ["classify", model, str(tmp_path / "a.fits"), "--out", str(tmp_path / out), "--quiet"]
+        assert main(words) == 0
+        tables.append((tmp_path / out).read_text())
+    assert tables[0] == tables[1]
+    assert main(["info", address]) == 0
+    assert "round, thin" in capsys.readouterr().out
+    hub.commit("me/net", ENCODER)
+    with pytest.raises(ValueError, match=r"a model of galcnn.*train --from"):
+        load_model("hf://me/net")
+    assert main(["classify", "hf://me/none", str(tmp_path / "a.fits"), "--out", str(tmp_path / "b.csv")]) == 2
+    assert "there is no such repository" in capsys.readouterr().err
 
 
 def test_a_repository_is_not_overwritten_unasked(hub, trained_folder):
