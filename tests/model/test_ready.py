@@ -3,6 +3,10 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -151,3 +155,27 @@ def test_a_picture_of_galaxy_zoo_is_classified(real_data, tmp_path, capsys):
     assert main(["classify", "gz1", *files, "--out", str(out), "--quiet"]) == 0
     answers = Table.read(out)["class"]
     assert np.mean(answers == labels["class_name"][rows]) > 0.6
+
+
+@pytest.mark.full
+def test_a_wheel_holds_the_models_and_the_label_page(tmp_path):
+    """What pip installs, built from the checkout as it is, with setuptools of this environment."""
+    root = Path(__file__).resolve().parents[2]
+    shutil.copytree(
+        root / "galcnn", tmp_path / "source" / "galcnn", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(root / name, tmp_path / "source")
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
+    done = subprocess.run(
+        [*command, "--wheel-dir", str(tmp_path), str(tmp_path / "source")], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        held = {name: archive.getinfo(name).file_size for name in archive.namelist()}
+    for name, folder in READY.items():
+        for file in folder.iterdir():
+            assert held[f"galcnn/model/shipped/{name}/{file.name}"] == file.stat().st_size
+    assert "galcnn/pipeline/label_page.html" in held
+    assert not [name for name in held if name.endswith((".jpg", ".jpeg", ".csv"))], "no image, no label table"
