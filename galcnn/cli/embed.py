@@ -64,10 +64,10 @@ def command(
     from galcnn._runtime import atomic
     from galcnn.catalog import read_catalog
     from galcnn.cli.quiet import load_tensorflow
-    from galcnn.pipeline.neighbours import encoder_of
 
-    # An older table of this command is kept if it is the same, and else refused below.
-    atomic.check_writable(out, inputs=[catalog], overwrite=overwrite or encoder_of(Path(out)) is not None)
+    # An older table of this command is kept if it is the same, which embed_catalog sees, and else refused.
+    table = Path(out).suffix.lower() == ".parquet"
+    atomic.check_writable(out, inputs=[catalog], overwrite=overwrite or table)
     galaxies = options.noted(read_catalog(catalog, columns=options.chosen(id=id_, image=image_column)))
     load_tensorflow(device=device)
     from galcnn.pipeline import embed_catalog, read_embedded

@@ -19,11 +19,11 @@ SCALE, OFFSET = [0.02, 0.03, 0.04], [-1.0, -1.5, -2.0]
 def save_preset(folder, *, converter=True, **backbone):
     """A small ResNet with weights of its own."""
     settings = {
-        "input_conv_filters": [8],
+        "input_conv_filters": [64],
         "input_conv_kernel_sizes": [3],
-        "stackwise_num_filters": [8, 12],
-        "stackwise_num_blocks": [1, 1],
-        "stackwise_num_strides": [1, 2],
+        "stackwise_num_filters": [64],
+        "stackwise_num_blocks": [1],
+        "stackwise_num_strides": [1],
         "block_type": "basic_block",
         "image_shape": (None, None, 3),
     }
