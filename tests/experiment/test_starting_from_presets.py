@@ -76,7 +76,7 @@ def test_a_preset_without_scaling_asks_for_it(tmp_path):
     with pytest.raises(ValueError, match="a preset that says how it scales pictures"):
         resolve(tmp_path / "plain")
     assert resolve(tmp_path / "plain", scaling="0-1").levels == ((0.0,) * 3, (255.0,) * 3)
-    with pytest.raises(ValueError, match="the scaling of the preset, or 0-1"):
+    with pytest.raises(ValueError, match="the preset's own scaling, or 0-1"):
         resolve(tmp_path / "plain", scaling="mean-std")
 
 
