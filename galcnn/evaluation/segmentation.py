@@ -10,7 +10,8 @@ from scipy import ndimage
 
 from galcnn.cutout import Cutout
 from galcnn.errors import message
-from galcnn.transforms.segmentation import Mask, Regions, light_of, sources_in
+from galcnn.transforms.segmentation import Mask, light_of, sources_in
+from galcnn.transforms.segmentation import Regions as Regions
 from galcnn.transforms.segmentation import segmented as segmented
 
 #: Share of a galaxy's light inside its bulge region: the radius r20 of the concentration index.

@@ -84,7 +84,7 @@ def known_models(
     names = [*ready_models(), *(os.fspath(one) for one in own)]
     cutout = None
     if image:
-        shown = ",".join(map(os.fspath, image))
+        shown = ",".join(os.fspath(one) for one in image)
         cutout = InputFiles({shown: [*image]}, **dict(reading or {})).load(shown)
     found = []
     for name in names:
