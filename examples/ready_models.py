@@ -65,7 +65,11 @@ STATEMENTS = {
             "vote fractions as targets: Dieleman, Willett & Dambre 2015, MNRAS 450, 1441",
             *SDSS,
         ],
-        "not_for": [*OF_ZOO, "the number of people who voted: fractions are given without their spread"],
+        "not_for": [
+            OF_ZOO[0],
+            "a warning that an image is of another kind: models of votes have none",
+            "the number of people who voted: fractions are given without their spread",
+        ],
     },
 }
 
