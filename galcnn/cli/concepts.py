@@ -29,12 +29,13 @@ from galcnn.cli import options
     multiple=True,
     required=True,
     metavar="NAME|DIR:DIR",
-    help="Concept: arms, bar, neighbour or tail, which are simulated; or two folders of images, with the "
-    "concept and without it. May be repeated.",
+    help="Concept: arms, bar, dust, neighbour or tail, which are simulated; or two folders of images, with "
+    "the concept and without it. May be repeated.",
 )
 @click.option("--target", required=True, metavar="CLASS", help="Class, or CLASS-CLASS for a margin.")
 @click.option("--layer", metavar="NAME", default="", help="Network layer.  [default: the last feature maps]")
 @options.files
+@options.max_unreadable
 @options.seed
 @options.device
 @options.quiet
@@ -50,6 +51,7 @@ def command(
     target: str,
     layer: str,
     render: str | None,
+    max_unreadable: float,
     seed: int,
     device: str,
     quiet: bool,
@@ -91,8 +93,10 @@ def command(
         InputFiles.of(galaxies, images, **reading),
         ConceptSettings(concepts, target, layer, seed=seed),
         own=own,
+        max_unreadable=max_unreadable,
         progress=options.progress(quiet),
     )
+    options.tell_left_out(table.meta.pop("left_out"))
     for key, value in table.meta.items():
         click.echo(f"{key}: {value}")
     for name in ("score", "slope", "accuracy", "p_value", "p_corrected"):

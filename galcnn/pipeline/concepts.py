@@ -13,6 +13,7 @@ from astropy.table import Table
 from galcnn._runtime.progress import Progress, silent
 from galcnn.cutout import Cutout
 from galcnn.dataset import InputFiles
+from galcnn.dataset.reader import MAX_UNREADABLE
 from galcnn.explain import ConceptSensitivity, concept_sensitivity
 from galcnn.model import Target, TrainedModel, images_from, prepare
 from galcnn.model.forward import outputs
@@ -57,6 +58,7 @@ def concept_table(
     settings: ConceptSettings,
     *,
     own: OwnConcepts | None = None,
+    max_unreadable: float = MAX_UNREADABLE,
     progress: Progress = silent,
 ) -> Table:
     """Test the sensitivity of a target to concepts, in images of galaxies.
@@ -71,6 +73,9 @@ def concept_table(
         Concepts, target and network layer.
     own : mapping of str to (InputFiles, InputFiles), optional
         Images with and without each concept of your own, at least 8 of each.
+    max_unreadable : float
+        Largest fraction of the images, and of those of each folder of your own, that are left out since they
+        cannot be read or do not fit.
     progress : galcnn._runtime.progress.Progress
         Progress display; one step per concept.
 
@@ -79,19 +84,29 @@ def concept_table(
     astropy.table.Table
         One row per concept: TCAV score, slope, accuracy of the plane that separates the concept, p-value
         against random concepts, and `p_corrected`, the p-value times the number of concepts (Bonferroni).
+        ``meta`` has `left_out`: ids of the images that cannot be used, after the concept if it is one of your
+        own, with the reason.
 
     Raises
     ------
-    ValueError
-        If a concept, class or network layer is unknown, or there are too few examples.
+    galcnn.errors.UnreadableImageError, ValueError
+        If a concept, class or network layer is unknown, there are too few examples, or more images cannot
+        be used.
     """
     target = Target.parse(settings.target, trained.classes)
-    spec = trained.card.inputs
-    images = _seen(trained, [files.prepared(name, spec) for name in files.ids])
+    left_out: dict[str, str] = {}
+
+    def read(those: InputFiles, concept: str = "") -> tuple[Cutout, ...]:
+        found = those.readable(trained.card.inputs, max_unreadable=max_unreadable)
+        left_out.update({f"{concept} {name}".strip(): why for name, why in found.left_out.items()})
+        return found.cutouts
+
+    images = _seen(trained, read(files))
+    examples = {concept: [read(those, concept) for those in pair] for concept, pair in (own or {}).items()}
     rows = []
     with progress("concepts", len(settings.concepts)) as step:
         for concept in settings.concepts:
-            rows.append(_tested(trained, images, target, concept, settings, own or {}))
+            rows.append(_tested(trained, images, target, concept, settings, examples))
             step()
     table = Table(
         {
@@ -109,6 +124,7 @@ def concept_table(
         "network_layer": rows[0].network_layer if rows else "",
         "n_images": len(images),
         "n_random": settings.n_random,
+        "left_out": left_out,
     }
     return table
 
@@ -119,10 +135,10 @@ def _tested(
     target: Target,
     concept: str,
     settings: ConceptSettings,
-    own: OwnConcepts,
+    own: Mapping[str, Sequence[Sequence[Cutout]]],
 ) -> ConceptSensitivity:
     drawn = concept not in own
-    examples, others = _drawn(trained, concept, settings) if drawn else _read(trained, *own[concept])
+    examples, others = _drawn(trained, concept, settings) if drawn else own[concept]
     return concept_sensitivity(
         trained.network,
         images,
@@ -149,10 +165,6 @@ def _drawn(
         concept, settings.examples, seed=settings.seed, observation=observation, shape=spec.shape
     )
     return _fitted(trained, pairs[0]), _fitted(trained, pairs[1])
-
-
-def _read(trained: TrainedModel, *files: InputFiles) -> list[list[Cutout]]:
-    return [[one.prepared(name, trained.card.inputs) for name in one.ids] for one in files]
 
 
 def _fitted(trained: TrainedModel, cutouts: Sequence[Cutout]) -> list[Cutout]:

@@ -8,16 +8,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from galcnn.simulation.galaxy import Galaxy
+from galcnn.simulation.dust import behind_dust
+from galcnn.simulation.galaxy import EXPONENTIAL, Galaxy
 from galcnn.simulation.spectra import galsim
 
 #: Sersic profiles other than exponential ones are truncated at this many half-light radii. Half-light
 #: radius and flux are those of the truncated profile. Without truncation the wings of a large
 #: de Vaucouleurs galaxy would need FFTs of thousands of pixels.
 TRUNCATION = 8.0
-
-#: Half-light radius of an exponential disc in scale lengths.
-EXPONENTIAL = 1.6783469900166605
 
 #: Side of a drawn pattern in pixels, and half its side in half-light radii of the main body.
 _PATTERN_PIXELS = 128
@@ -28,17 +26,20 @@ _TIDES_REACH = 6.0
 _ARM_SHARPNESS = 3.0
 
 
-def components(galaxy: Galaxy) -> list[tuple[Any, str, float]]:
-    """Return the components of a galaxy that have flux."""
-    # Each is a GalSim profile of flux 1 (arcsec; x to the west, y to the north), the name of its spectrum
-    # and its share of the rest-frame r-band flux.
+def components(galaxy: Galaxy, dust: float = 0.0) -> list[tuple[Any, str, float]]:
+    """Return the components of a galaxy that have flux, behind dust of an optical depth (face-on)."""
+    # Each is a GalSim profile of flux 1, or less behind dust (arcsec; x to the west, y to the north), the
+    # name of its spectrum and its share of the rest-frame r-band flux.
     builders = (_body, _bulge, _bar, _arms, _knots, _companion, _tides)
     turn = (galaxy.position_angle + 90) * galsim().degrees
-    return [
-        (build(galaxy).rotate(turn), sed, share)
-        for build, (sed, share) in zip(builders, galaxy.shares, strict=True)
-        if share > 0
-    ]
+    found = []
+    for build, (sed, share) in zip(builders, galaxy.shares, strict=True):
+        if share > 0:
+            profile = build(galaxy)
+            if dust > 0 and build in (_body, _bulge):
+                profile = behind_dust(profile, galaxy, dust)
+            found.append((profile.rotate(turn), sed, share))
+    return found
 
 
 def arm_pattern(galaxy: Galaxy) -> npt.NDArray[np.float64]:

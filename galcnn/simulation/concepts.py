@@ -10,18 +10,21 @@ from galcnn.cutout import Cutout
 from galcnn.errors import did_you_mean, message
 from galcnn.photometry import Observation
 from galcnn.simulation.drawing import draw
-from galcnn.simulation.galaxy import from_catalog
+from galcnn.simulation.galaxy import Galaxy, from_catalog
 from galcnn.simulation.population import simulate_catalog
 from galcnn.simulation.telescope import SIMULATED
 
-#: The field of `Galaxy` that holds the share of flux of each concept's component.
+#: The field of `Galaxy` that holds the share of flux of each concept's component, or the depth of dust.
 CONCEPTS = {
     "arms": "arm_fraction",
     "bar": "bar_fraction",
+    "dust": "dust_depth",
     "neighbour": "companion_fraction",
     "tail": "tidal_fraction",
 }
 _CHUNK = 60
+#: Optical depth of dust, face-on: between those of the discs of Xilouris et al. (1999).
+_DUST_DEPTH = 0.5
 
 
 def concept_pairs(
@@ -34,13 +37,14 @@ def concept_pairs(
 ) -> tuple[list[Cutout], list[Cutout]]:
     """Draw galaxies with a component, and the same galaxies without it.
 
-    Without it, its flux goes to the main body, so that both have the same rest-frame r flux. Position and the
-    random numbers of the noise are the same too.
+    Without it, its flux goes to the main body, so that both have the same rest-frame r flux. A dust lane, of
+    an edge-on galaxy, absorbs light: the brightness of both is the same behind it, and more is seen without
+    it. Position and the random numbers of the noise are the same too.
 
     Parameters
     ----------
-    concept : {"arms", "bar", "neighbour", "tail"}
-        Component: spiral arms, bar, companion galaxy, or tidal tail.
+    concept : {"arms", "bar", "dust", "neighbour", "tail"}
+        Component: spiral arms, bar, dust lane, companion galaxy, or tidal tail.
     n : int
         Number of galaxies, drawn from all classes that have the component.
     seed : int
@@ -72,7 +76,8 @@ def concept_pairs(
     without: dict[str, Any] = {share: 0.0}
     found = []
     for size in count(_CHUNK, _CHUNK):  # a row is the same in a catalog of any length
-        found = [one for one in from_catalog(simulate_catalog(size, seed=seed)) if getattr(one, share) > 0]
+        found = [_with_dust(one) if concept == "dust" else one for one in _population(size, seed)]
+        found = [one for one in found if getattr(one, share) > 0]
         if len(found) >= n:
             break
     drawn: tuple[list[Cutout], list[Cutout]] = ([], [])
@@ -80,3 +85,11 @@ def concept_pairs(
         for cutouts, one in zip(drawn, (galaxy, replace(galaxy, **without)), strict=True):
             cutouts.append(draw(one, seed=seed, observation=observation, shape=shape))
     return drawn
+
+
+def _population(size: int, seed: int) -> list[Galaxy]:
+    return from_catalog(simulate_catalog(size, seed=seed))
+
+
+def _with_dust(galaxy: Galaxy) -> Galaxy:
+    return replace(galaxy, dust_depth=_DUST_DEPTH) if galaxy.morphology == "edge_on" else galaxy

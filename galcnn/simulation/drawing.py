@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import astropy.units as u
@@ -14,6 +15,7 @@ from galcnn.cutout import Cutout
 from galcnn.errors import message
 from galcnn.photometry import Observation
 from galcnn.simulation.components import components
+from galcnn.simulation.dust import optical_depth
 from galcnn.simulation.galaxy import Galaxy
 from galcnn.simulation.spectra import bandpass, galsim
 from galcnn.simulation.telescope import SIMULATED, add_noise, psf_planes, tangent_wcs
@@ -135,24 +137,26 @@ def model_image(
     bounds = _bounds(galaxy, scale, shape, centre)
     if bounds is None:
         return planes
-    by_sed: dict[str, list[Any]] = {}
-    shares: dict[str, float] = {}
-    for profile, sed, share in components(galaxy):
-        by_sed.setdefault(sed, []).append(profile * share)
-        shares[sed] = shares.get(sed, 0.0) + share
-    drawn: dict[tuple[str, float], npt.NDArray[np.float64]] = {}
+    parts = functools.cache(functools.partial(components, galaxy))
+    drawn: dict[tuple[str, float, float], npt.NDArray[np.float64]] = {}
     x0, x1, y0, y1 = bounds
     for plane, band, fwhm in zip(planes, observation.bands, observation.psf_fwhm, strict=True):
         bandpass(band)  # raise an error for an unknown band even if no flux falls there
+        dust = optical_depth(galaxy, band)
+        by_sed: dict[str, list[Any]] = {}
+        shares: dict[str, float] = {}
+        for profile, sed, share in parts(dust):
+            by_sed.setdefault(sed, []).append(profile * share)
+            shares[sed] = shares.get(sed, 0.0) + share
         for sed, flux in galaxy.sed_fluxes(band).items():
-            if (sed, fwhm) not in drawn:
+            if (sed, fwhm, dust) not in drawn:
                 image = gs.ImageD(gs.BoundsI(x0, x1 - 1, y0, y1 - 1), scale=scale)
                 seen = gs.Convolve(gs.Sum(by_sed[sed]), gs.Moffat(observation.psf_beta, fwhm=fwhm))
                 # The FWHM of an Observation includes the pixel, so the image is not convolved with it again.
                 _check_transform(seen, galaxy, scale)
                 seen.drawImage(image, method="no_pixel", center=gs.PositionD(*centre))
-                drawn[sed, fwhm] = image.array
-            plane[y0:y1, x0:x1] += drawn[sed, fwhm] * (flux / shares[sed])
+                drawn[sed, fwhm, dust] = image.array
+            plane[y0:y1, x0:x1] += drawn[sed, fwhm, dust] * (flux / shares[sed])
     return planes
 
 

@@ -20,6 +20,9 @@ from galcnn.simulation.spectra import SEDS, band_flux, distances
 CLASSES = ("elliptical", "spiral", "barred_spiral", "edge_on", "irregular", "merger")
 
 
+#: Half-light radius of an exponential disc in scale lengths.
+EXPONENTIAL = 1.6783469900166605
+
 _DEG: Mapping[str, u.UnitBase] = {"unit": u.deg}
 _ARCSEC: Mapping[str, u.UnitBase] = {"unit": u.arcsec}
 #: Unit mag, since FITS tables have no unit mag(AB).
@@ -61,6 +64,9 @@ class Galaxy:
         Flux fraction and half-light radius of the bulge, whose spectrum is E.
     inclination, thickness : float
         Inclination (deg from face-on) and scale height over scale length of an edge-on disc.
+    dust_depth : float
+        Optical depth, at 550 nm in the rest frame, of the dust disc of an edge-on galaxy through its centre
+        if it were seen face-on, see `galcnn.simulation.dust`. Fluxes and magnitudes are those without dust.
     arm_fraction, n_arms, pitch_angle, arm_phase : float
         Logarithmic spiral arms: flux fraction, number, pitch angle (deg; a negative one winds the other
         way) and azimuth of their start in the plane of the disc (deg from the major axis), which is also
@@ -100,6 +106,7 @@ class Galaxy:
     bulge_n: float = 1.0
     inclination: float = field(default=0.0, metadata=_DEG)
     thickness: float = 0.0
+    dust_depth: float = 0.0
     young_sed: str = "Im"
     arm_fraction: float = 0.0
     n_arms: int = 0
@@ -144,6 +151,16 @@ class Galaxy:
                     redshift=self.redshift,
                     half_light_radius=self.half_light_radius,
                     axis_ratio=self.axis_ratio,
+                )
+            )
+        if not (self.dust_depth == 0 or (self.morphology == "edge_on" and 0 < self.dust_depth < math.inf)):
+            raise ValueError(
+                message(
+                    "dust_depth of 0, or above 0 for an edge-on galaxy",
+                    "",
+                    id=self.id,
+                    morphology=self.morphology,
+                    dust_depth=self.dust_depth,
                 )
             )
         shares = [share for _, share in self.shares]
@@ -259,13 +276,16 @@ def to_catalog(galaxies: Iterable[Galaxy], *, meta: Mapping[str, Any] | None = N
     Returns
     -------
     Catalog
-        Catalog; angles and magnitudes have units, `morphology` is the column ``class``.
+        Catalog; angles and magnitudes have units, `morphology` is the column ``class``. Without dusty
+        galaxies there is no column ``dust_depth``.
     """
     rows = [asdict(galaxy) for galaxy in galaxies]
     if not rows:
         raise ValueError(message("at least one galaxy", "", n_galaxies=0))
     table = QTable(meta=dict(meta or {}))
     for item in fields(Galaxy):
+        if item.name == _OPTIONAL and not any(row[_OPTIONAL] for row in rows):
+            continue
         unit = item.metadata.get("unit")
         column = [row[item.name] for row in rows]
         table[_column(item.name)] = column if unit is None else column * unit
@@ -293,6 +313,9 @@ def from_catalog(catalog: Catalog) -> list[Galaxy]:
     columns: dict[str, list[Any]] = {}
     for item in fields(Galaxy):
         name = _column(item.name)
+        if name not in catalog.table.colnames and name == _OPTIONAL:
+            columns[name] = [0.0] * len(catalog)
+            continue
         if name not in catalog.table.colnames:
             raise ValueError(
                 message(f"a column {name!r}", "Use a catalog made by simulate_catalog.", id=catalog.ids[:1])
@@ -305,6 +328,8 @@ def from_catalog(catalog: Catalog) -> list[Galaxy]:
     return [Galaxy(**dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)]
 
 
+#: Field without a column in catalogs of earlier versions, and in those without dust.
+_OPTIONAL = "dust_depth"
 _KINDS: Mapping[str, type] = {"str": str, "float": float, "int": int}
 
 

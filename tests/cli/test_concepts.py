@@ -31,4 +31,4 @@ def test_concepts_from_the_simulator_and_from_folders(trained, tmp_path, capsys)
         assert 0 <= float(accuracy) <= 1
         assert float(corrected) == pytest.approx(min(1, 2 * float(p)), rel=2e-3)
     assert main([*words, "--concept", "ring"]) != 0
-    assert "arms, bar, neighbour, tail" in capsys.readouterr().err
+    assert "arms, bar, dust, neighbour, tail" in capsys.readouterr().err

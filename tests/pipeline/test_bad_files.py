@@ -400,6 +400,21 @@ def test_in_a_drift(mixed, sky, tmp_path, capsys):
     np.testing.assert_allclose(tables[0]["value"], tables[1]["value"], rtol=1e-3, atol=1e-4)
 
 
+def test_in_a_test_of_concepts(mixed, sky, capsys):
+    own, tables = f"{sky / 'cutouts'}:{sky / 'cutouts'}", []
+    for path in mixed[:2]:
+        command = ["concepts", str(sky / "model"), "--catalog", path, "--concept", own, "--target", "thin"]
+        if path == mixed[0]:
+            assert main([*command, "--quiet"]) == 2
+            assert "of 28 images cannot be read, more than 10%" in capsys.readouterr().err
+        assert main([*command, "--max-unreadable", "0.8", "--quiet"]) == 0
+        said = capsys.readouterr()
+        assert ("left out: Galaxy bad " in said.err) == (path == mixed[0])
+        assert "n_images: 8\n" in said.out
+        tables.append(said.out)
+    assert tables[0] == tables[1]
+
+
 def test_in_the_galaxies_of_a_test_of_maps_and_of_an_atlas(mixed, sky, tmp_path):
     from galcnn.catalog import read_catalog
     from galcnn.faithfulness import read_sample

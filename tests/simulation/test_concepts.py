@@ -20,5 +20,5 @@ def test_a_pair_has_the_same_flux_and_place_and_another_shape(concept):
 
 
 def test_another_concept_is_refused():
-    with pytest.raises(ValueError, match="arms, bar, neighbour, tail"):
+    with pytest.raises(ValueError, match="arms, bar, dust, neighbour, tail"):
         concept_pairs("ring", 3, seed=0)
