@@ -69,6 +69,15 @@ _REPORT = (
     help="Largest change of a pixel in the tests of sensitivity and fragility, in sigma of its noise.",
 )
 @click.option(
+    "--orientations",
+    type=click.Choice(["1", "4", "8"]),
+    metavar="N",
+    default="1",
+    show_default=True,
+    callback=lambda context, option, value: int(value),
+    help="Average N of the model's orientations of each image; all 8 take eight times as long as one.",
+)
+@click.option(
     "--keep-layers",
     type=click.IntRange(min=0),
     metavar="N",
@@ -142,6 +151,7 @@ def command(
     target: str | None,
     imputation: Imputation,
     epsilon: float,
+    orientations: int,
     keep_layers: int,
     n_retrained: int | None,
     seed_models: tuple[str, ...],
@@ -171,6 +181,10 @@ def command(
     --retrain, the pixels that a map ranks highest are removed from all images and a new model is trained
     on them; for comparison, as many random pixels and the brightest pixels are removed.
 
+    A map of a model that averages the orientations of an image is the mean of the maps of all orientations,
+    rotated back. What is tested by default is the map of one orientation, as it is with
+    galcnn explain --orientations 1; give --orientations 8 to test the mean of 8.
+
     An interrupted run is continued by the same command, and methods can be added to an existing folder.
     """
     from galcnn.cli.quiet import load_tensorflow
@@ -190,7 +204,8 @@ def command(
     from galcnn.model import load_model
 
     progress = options.progress(quiet)
-    trained = load_model(model).with_render(render)
+    averaged = load_model(model).with_render(render)
+    trained = averaged.with_orientations(orientations)
     if retrain:
         chosen_methods = methods or ("saliency",)
         _retrain(
@@ -232,7 +247,7 @@ def command(
         options.ask_before(f"{2 * n_retrained} trainings on {n_images:,} images each.", yes=yes)
         train_alike = partial(
             retrained_models,
-            trained,
+            averaged,
             prepared,
             f"{Path(out)}-retrained-models",
             n=n_retrained,
@@ -245,8 +260,9 @@ def command(
         trained, drawn, images=images, reading=reading, max_unreadable=max_unreadable, progress=progress
     )
     options.tell_left_out(galaxies.left_out)
+    others = [[one.with_orientations(orientations) for one in those] for those in (of_seeds, of_labels)]
     table = faithfulness_report(
-        Models(trained, tuple(of_seeds), tuple(of_labels)),
+        Models(trained, *map(tuple, others)),
         galaxies,
         out,
         explainers=explainers_by_name(methods or DEFAULT),
@@ -262,6 +278,11 @@ def command(
         overwrite=overwrite,
     )
     ranking = QTable.read(Path(out) / "ranking.ecsv")
+    if trained is not averaged:
+        click.echo(
+            f"tested: maps of {orientations} of the {averaged.orientations} orientations that predictions "
+            f"average (all: --orientations {averaged.orientations})"
+        )
     click.echo(recommendation(ranking).replace("**", ""))
     for name in dict.fromkeys(str(method) for method in table["method"]):
         verdicts = [str(row["verdict"]) for row in table if row["method"] == name]

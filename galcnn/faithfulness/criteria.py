@@ -216,6 +216,9 @@ class Subject:
         sample.
     shared : dict of str to numpy.ndarray
         Arrays that the checks of all methods use, see `SHARED`.
+    maps : numpy.ndarray or None
+        Maps of the sample by the method that is checked, which all of its checks use; None if they cannot
+        be made.
     """
 
     network: keras.Model
@@ -225,6 +228,7 @@ class Subject:
     seeds: Others = ()
     labels: Others = ()
     shared: Arrays = field(default_factory=dict)
+    maps: npt.NDArray[np.float32] | None = None
 
 
 def _attack(subject: Subject) -> Arrays:
@@ -242,8 +246,14 @@ def _references(subject: Subject) -> Arrays:
 SHARED: Mapping[str, Callable[[Subject], Arrays]] = {"attack": _attack, "references": _references}
 
 
+def _maps(subject: Subject, explainer: Explainer) -> npt.NDArray[np.float32]:
+    return maps_of(subject.network, explainer, subject.sample) if subject.maps is None else subject.maps
+
+
 def _randomisation(subject: Subject, explainer: Explainer) -> Arrays:
-    both = randomisation(subject.network, explainer, subject.sample, seed=subject.settings.seed)
+    both = randomisation(
+        subject.network, explainer, subject.sample, seed=subject.settings.seed, maps=subject.maps
+    )
     found: Arrays = {"stages": np.array(both["cascading"].stages)}
     for mode, similarities in both.items():
         for name in ("rank", "signed_rank", "ssim", "signed_ssim"):
@@ -260,6 +270,7 @@ def _deletion_insertion(subject: Subject, explainer: Explainer) -> Arrays:
         imputation=settings.imputation,
         seed=settings.seed,
         references=subject.shared,
+        maps=subject.maps,
     )
     found: Arrays = {"fractions": done.fractions}
     whats: tuple[Literal["deletion", "insertion"], ...] = ("deletion", "insertion")
@@ -270,7 +281,7 @@ def _deletion_insertion(subject: Subject, explainer: Explainer) -> Arrays:
 
 
 def _localisation(subject: Subject, explainer: Explainer) -> Arrays:
-    maps = maps_of(subject.network, explainer, subject.sample)
+    maps = _maps(subject, explainer)
     # Only the network's field of view counts: if it sees only the centre, every map would lie on the galaxy.
     seen = looked_at(subject.network, maps.shape[1:3])
     maps = np.where(seen[:, :, np.newaxis], maps, np.float32(np.nan))
@@ -282,7 +293,7 @@ def _localisation(subject: Subject, explainer: Explainer) -> Arrays:
 
 
 def _equivariance(subject: Subject, explainer: Explainer) -> Arrays:
-    errors = equivariance(subject.network, explainer, subject.sample)
+    errors = equivariance(subject.network, explainer, subject.sample, maps=subject.maps)
     return {"errors": errors, "equivariance": errors.mean(axis=0)}
 
 
@@ -295,6 +306,7 @@ def _sensitivity(subject: Subject, explainer: Explainer) -> Arrays:
         epsilon=settings.epsilon,
         draws=settings.moves,
         seed=settings.seed,
+        maps=subject.maps,
     )
     return {"sensitivity": found}
 
@@ -304,7 +316,12 @@ def _fragility(subject: Subject, explainer: Explainer) -> Arrays:
     if "attack_refused" in shared:  # for example because the images have no noise
         raise ValueError(str(shared["attack_refused"]))
     found = fragility(
-        subject.network, explainer, subject.sample, shared["images"], attack=subject.settings.attack
+        subject.network,
+        explainer,
+        subject.sample,
+        shared["images"],
+        attack=subject.settings.attack,
+        maps=subject.maps,
     )
     keep = subject.settings.keep_layers
     maps = {"fragility_before": found.maps[0][:keep], "fragility_after": found.maps[1][:keep]}
@@ -313,7 +330,7 @@ def _fragility(subject: Subject, explainer: Explainer) -> Arrays:
 
 def _significance(subject: Subject, explainer: Explainer) -> Arrays:
     settings = subject.settings
-    maps = maps_of(subject.network, explainer, subject.sample)
+    maps = _maps(subject, explainer)
     draws = maps_in_noise(
         subject.network, explainer, subject.sample, draws=settings.draws, seed=settings.seed
     )

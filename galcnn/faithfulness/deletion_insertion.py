@@ -73,6 +73,7 @@ def deletion_and_insertion(
     imputation: Imputation = "sky",
     seed: int = 0,
     references: Mapping[str, _Values] | None = None,
+    maps: npt.NDArray[np.float32] | None = None,
 ) -> DeletionInsertion:
     """Compute deletion and insertion curves of a method.
 
@@ -91,6 +92,8 @@ def deletion_and_insertion(
     references : mapping of str to numpy.ndarray, optional
         Result of `galcnn.faithfulness.deletion_insertion.reference_curves` for the same sample,
         imputation and seed. It saves time if several methods are compared.
+    maps : numpy.ndarray, optional
+        Maps of the sample, from `galcnn.faithfulness.sample.maps_of`, if they are known.
 
     Returns
     -------
@@ -105,7 +108,8 @@ def deletion_and_insertion(
     """
     if references is None:
         references = reference_curves(network, sample, imputation=imputation, seed=seed)
-    order = in_field(network, sample, order_of(maps_of(network, explainer, sample), explainer.kind))
+    maps = maps_of(network, explainer, sample) if maps is None else maps
+    order = in_field(network, sample, order_of(maps, explainer.kind))
     own = _both(network, sample, [order], _blank(sample, imputation, seed))
     curves = [
         {"method": own[what], "random": references[f"{what}_random"], "light": references[f"{what}_light"]}

@@ -116,6 +116,7 @@ def fragility(
     images: npt.NDArray[np.float32],
     *,
     attack: FragilitySettings | None = None,
+    maps: npt.NDArray[np.float32] | None = None,
 ) -> Fragility:
     """Compare the maps of a method before and after an attack.
 
@@ -132,6 +133,8 @@ def fragility(
         Attacked images from `galcnn.faithfulness.map_attacks.attacked`, shape (n, ny, nx, n_bands).
     attack : FragilitySettings, optional
         Settings used for `images`; the defaults if None.
+    maps : numpy.ndarray, optional
+        Maps of the sample, from `galcnn.faithfulness.sample.maps_of`, if they are known.
 
     Returns
     -------
@@ -143,7 +146,7 @@ def fragility(
     jittered = moved(
         sample, reach, lambda stream, shape: stream.choice([-1.0, 1.0], shape), how.seed, "fragility"
     )
-    first = maps_of(network, explainer, sample)
+    first = maps_of(network, explainer, sample) if maps is None else maps
     before, summed = folded(first, signed=False), [_summed(first, explainer)]
     answer, stayed = _answers(network, sample.images), []
     for other in (sample.with_images(images), jittered):

@@ -51,7 +51,12 @@ class Similarities:
 
 
 def randomisation(
-    network: keras.Model, explainer: Explainer, sample: Sample, *, seed: int = 0
+    network: keras.Model,
+    explainer: Explainer,
+    sample: Sample,
+    *,
+    seed: int = 0,
+    maps: npt.NDArray[np.float32] | None = None,
 ) -> dict[Mode, Similarities]:
     """Compare maps of a network with those of the same network with random weights.
 
@@ -65,6 +70,8 @@ def randomisation(
         The galaxies.
     seed : int
         Random seed of the weights.
+    maps : numpy.ndarray, optional
+        Maps of the sample, from `galcnn.faithfulness.sample.maps_of`, if they are known.
 
     Returns
     -------
@@ -80,17 +87,19 @@ def randomisation(
     """
     names = stages(network)
     copy = keras.models.clone_model(network)
-    before = maps_of(network, explainer, sample)
-    chosen: dict[Mode, list[Sequence[tuple[str, ...]]]] = {
-        "cascading": [names[: i + 1] for i in range(len(names))],
-        "independent": [[stage] for stage in names],
+    before = maps_of(network, explainer, sample) if maps is None else maps
+    chosen: dict[Mode, list[tuple[tuple[str, ...], ...]]] = {
+        "cascading": [tuple(names[: i + 1]) for i in range(len(names))],
+        "independent": [(stage,) for stage in names],
     }
-    found = {}
+    found, known = {}, dict[tuple[tuple[str, ...], ...], tuple[_Values, ...]]()
     for mode, turns in chosen.items():
         rows = []
         for turn in turns:
-            redrawn(copy, network, turn, seed=seed)
-            rows.append(_compared(before, maps_of(copy, explainer, sample)))
+            if turn not in known:  # the last stage alone comes in both modes
+                redrawn(copy, network, turn, seed=seed)
+                known[turn] = _compared(before, maps_of(copy, explainer, sample))
+            rows.append(known[turn])
         found[mode] = Similarities(
             tuple(stage[0] for stage in names), *map(np.array, zip(*rows, strict=True))
         )

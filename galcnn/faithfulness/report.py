@@ -39,7 +39,7 @@ from galcnn.faithfulness.criteria import (
     criterion,
 )
 from galcnn.faithfulness.localisation import half_light
-from galcnn.faithfulness.sample import Galaxies, Sample, sample_of
+from galcnn.faithfulness.sample import Galaxies, Sample, maps_of, sample_of
 from galcnn.layers import LayerStack
 from galcnn.model import Target, TrainedModel, planes_from
 from galcnn.prediction.calibration import calibration_of
@@ -161,21 +161,27 @@ def faithfulness_report(
             made = _kept(claim, f"checks/{name}.npz", partial(make, subject), name)
             subject = replace(subject, shared=subject.shared | made)
         for stem, explainer in methods.items():
+            make_maps = partial(_maps_by, subject, explainer)
+            own = replace(
+                subject, maps=_kept(claim, f"checks/{stem}/maps.npz", make_maps, "maps").get("maps")
+            )
             for name, (check, _) in CHECKS.items():
                 step(f"{explainer.name} {name}")
                 found[names[stem]] |= _kept(
-                    claim, f"checks/{stem}/{name}.npz", partial(check, subject, explainer), name
+                    claim, f"checks/{stem}/{name}.npz", partial(check, own, explainer), name
                 )
     table = verdict_table(found, seed=chosen.seed)
     table.meta |= {"model": models.trained.card.name, "sha256": models.trained.card.model_sha256}
     table.meta |= {"n_galaxies": len(galaxies.ids), "settings": repr(chosen), "galcnn": __version__}
+    table.meta["orientations"] = models.trained.orientations
     table.meta["methods"] = {names[stem]: repr(explainer) for stem, explainer in methods.items()}
     write_table(table, folder / "faithfulness.ecsv")
     write_left_out(galaxies.left_out, folder)
     ranking = ranking_table(found, table, seed=chosen.seed)
     write_table(ranking, folder / "ranking.ecsv")
     atomic.write_text(folder / "faithfulness.md", summary(table, ranking))
-    save_figure(verdict_figure(table), folder / "faithfulness.png")
+    recommended = [str(row["method"]) for row in ranking if row["recommended"]]
+    save_figure(verdict_figure(table, recommended=recommended), folder / "faithfulness.png")
     for name, own, figure in (
         ("randomisation", randomisation_table(found, seed=chosen.seed), similarity_figure),
         ("deletion_insertion", curve_table(found), deletion_insertion_figure),
@@ -220,6 +226,10 @@ def _subject(models: Models, galaxies: Galaxies, settings: FaithfulnessSettings)
     )
 
 
+def _maps_by(subject: Subject, explainer: Explainer) -> Arrays:
+    return {"maps": maps_of(subject.network, explainer, subject.sample)}
+
+
 def _kept(claim: atomic.Claim, file: str, make: Callable[[], Arrays], name: str) -> Arrays:
     """Load the arrays of an earlier run, or compute and save them; a ValueError is saved as text."""
     if claim.written(file):
@@ -250,7 +260,7 @@ def _names(methods: Mapping[str, Explainer]) -> dict[str, str]:
 
 def _described(models: Models, galaxies: Galaxies, settings: FaithfulnessSettings) -> str:
     hashes = [
-        [model.card.model_sha256 for model in those]
+        [(model.card.model_sha256, model.orientations) for model in those]
         for those in ((models.trained,), models.seeds, models.labels)
     ]
     pixels = hashlib.sha256()
@@ -466,6 +476,7 @@ def summary(table: QTable, ranking: QTable) -> str:
         "## Verdicts",
         "",
         f"{table.meta.get('model', 'model')}, {table.meta.get('n_galaxies', '?')} galaxies. {_VERDICTS}",
+        *_of_orientations(table.meta.get("orientations")),
         "",
         "| criterion | " + " | ".join(methods) + " |",
         "|---|" + "---|" * len(methods),
@@ -486,6 +497,13 @@ def summary(table: QTable, ranking: QTable) -> str:
         lines += ["", "## Not judged", ""]
         lines += [f"- {method}: {reason}" for method, reason in reasons]
     return "\n".join([*lines, ""])
+
+
+def _of_orientations(count: int | None) -> tuple[str, ...]:
+    if count is None:
+        return ()
+    orientations = "one orientation" if count == 1 else f"the mean of {count} orientations"
+    return ("", f"Maps and scores are those of {orientations} of each image.")
 
 
 def _means(values: npt.NDArray[np.float64], chosen: npt.NDArray[np.int_]) -> npt.NDArray[np.float64]:

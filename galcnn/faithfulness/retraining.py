@@ -116,7 +116,7 @@ def retrain(
         If the folder holds results for another model, other data or settings.
     """
     folder, chosen = Path(out), settings or RetrainingSettings()
-    told = repr((trained.card.model_sha256, prepared.dataset.sha256(), chosen))
+    told = repr((trained.card.model_sha256, trained.orientations, prepared.dataset.sha256(), chosen))
     claim = atomic.claim(
         folder,
         told,

@@ -21,7 +21,13 @@ _Images = npt.NDArray[Any]
 _Turn = Callable[[_Images], _Images]
 
 
-def equivariance(network: keras.Model, explainer: Explainer, sample: Sample) -> _Values:
+def equivariance(
+    network: keras.Model,
+    explainer: Explainer,
+    sample: Sample,
+    *,
+    maps: npt.NDArray[np.float32] | None = None,
+) -> _Values:
     """Measure how much a map changes if the image is rotated or mirrored and the map transformed back.
 
     Parameters
@@ -32,6 +38,8 @@ def equivariance(network: keras.Model, explainer: Explainer, sample: Sample) -> 
         The attribution method.
     sample : galcnn.faithfulness.Sample
         The galaxies.
+    maps : numpy.ndarray, optional
+        Maps of the sample, from `galcnn.faithfulness.sample.maps_of`, if they are known.
 
     Returns
     -------
@@ -40,7 +48,7 @@ def equivariance(network: keras.Model, explainer: Explainer, sample: Sample) -> 
         for square images and 3 for others. It includes the change of the network's own output: a
         network that is not equivariant has another map for the rotated galaxy.
     """
-    before = maps_of(network, explainer, sample)
+    before = maps_of(network, explainer, sample) if maps is None else maps
     rows = []
     for turn, back in orientations(sample.images.shape[1] == sample.images.shape[2]):
         turned = replace(sample, images=turn(sample.images), context=_turned(sample.context, turn))
@@ -76,6 +84,7 @@ def sensitivity(
     epsilon: float = 1.0,
     draws: int = 8,
     seed: int = 0,
+    maps: npt.NDArray[np.float32] | None = None,
 ) -> _Values:
     """Measure the largest change of a map under small changes of the image (Yeh et al. 2019).
 
@@ -96,6 +105,8 @@ def sensitivity(
         true maximum.
     seed : int
         Random seed of the changes, combined with the ids.
+    maps : numpy.ndarray, optional
+        Maps of the sample, from `galcnn.faithfulness.sample.maps_of`, if they are known.
 
     Returns
     -------
@@ -110,7 +121,7 @@ def sensitivity(
     if draws < 1 or epsilon <= 0:
         raise ValueError(message("at least one draw and epsilon above 0", "", draws=draws, epsilon=epsilon))
     reach = epsilon * noise_of(sample.images, sample.context)
-    before = maps_of(network, explainer, sample)
+    before = maps_of(network, explainer, sample) if maps is None else maps
     largest = np.full(len(before), -np.inf)
     for draw in range(draws):
         near = moved(sample, reach, lambda rng, shape: rng.uniform(-1, 1, shape), seed, "sensitivity", draw)

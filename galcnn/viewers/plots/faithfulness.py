@@ -63,8 +63,11 @@ def fragility_figure(
     return figure
 
 
-def verdict_figure(table: QTable) -> Figure:
-    """Draw a table of methods and criteria with their verdicts, values and intervals."""
+def verdict_figure(table: QTable, *, recommended: Sequence[str] = ()) -> Figure:
+    """Draw a table of methods and criteria with their verdicts, values and intervals.
+
+    The names of recommended methods are bold and say so.
+    """
     from matplotlib.patches import Patch, Rectangle
 
     methods, criteria = _order(table, "method"), _order(table, "criterion")
@@ -81,7 +84,10 @@ def verdict_figure(table: QTable) -> Figure:
         axes.text(x, y, text, ha="center", va="center", fontsize=SMALL - 1)
     axes.set_xlim(-0.5, len(methods) - 0.5)
     axes.set_ylim(len(criteria) - 0.5, -0.5)
-    axes.set_xticks(range(len(methods)), [drawable(name) for name in methods], rotation=30, ha="left")
+    names = [drawable(name) + ("\nrecommended" if name in recommended else "") for name in methods]
+    axes.set_xticks(range(len(methods)), names, rotation=30, ha="left")
+    for name, label in zip(methods, axes.get_xticklabels(), strict=True):
+        label.set_fontweight("bold" if name in recommended else "normal")
     axes.set_yticks(range(len(criteria)), [ticks[y] for y in range(len(criteria))])
     axes.xaxis.tick_top()
     axes.tick_params(labelsize=TITLE, length=0)
