@@ -63,7 +63,7 @@ def command(
 
     \b
     galcnn import own.keras --classes smooth,disk --bands g,r,i --pixel-scale 0.262 --out model
-    galcnn import own.h5 --classes a,b,c --bands red,green,blue --unit display --scale 255 --out model
+    galcnn import own.h5 --classes a,b,c --bands R,G,B --unit display --scale 255 --out model
     galcnn --module my_layers.py import own.keras --classes a,b --bands r --out model
 
     Sequential, functional and subclassed networks, nested, of channels first or last, of logits, a softmax or

@@ -157,6 +157,15 @@ def check_images(network: keras.Model, images: npt.NDArray[np.floating[Any]]) ->
                 inputs=[one.name for one in inputs],
             )
         )
+    if (layer := _channels_first(network)) is not None:
+        raise ValueError(
+            message(
+                "a network that reads channels last, images of shape (n, ny, nx, n_bands)",
+                "Bring it into this form: galcnn.model.import_model, or galcnn import.",
+                layer=layer,
+                data_format="channels_first",
+            )
+        )
     expected = getattr(network, "input_shape", None)
     fits = images.ndim == 4 and len(images) > 0
     if fits and isinstance(expected, tuple):
@@ -170,3 +179,14 @@ def check_images(network: keras.Model, images: npt.NDArray[np.floating[Any]]) ->
                 network_input=expected,
             )
         )
+
+
+def _channels_first(network: keras.Model) -> str | None:
+    """Return a layer that reads channels first, of a network that does not move the axes before; or None."""
+    layers = list(network._flatten_layers(include_self=False))
+    steps = {type(step).__name__ for step in [*layers, *getattr(network, "operations", ())]}
+    if steps & {"Moveaxis", "Permute", "Transpose"}:
+        return None
+    windowed = (layer for layer in layers if not isinstance(layer, keras.layers.Flatten))
+    found = (layer.name for layer in windowed if getattr(layer, "data_format", None) == "channels_first")
+    return next(found, None)

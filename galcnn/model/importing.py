@@ -33,6 +33,9 @@ from galcnn.photometry import DISPLAY, parse_unit
 #: Number of test images, and the largest difference of the answers, relative to the largest logit or 1.
 _CHECKED, TOLERANCE = 4, 1e-4
 
+#: Bands of pictures, as the files of pictures have them, by the words for them.
+_COLOURS = {"red": "R", "green": "G", "blue": "B"}
+
 
 def import_model(
     source: keras.Model | str | os.PathLike[str],
@@ -60,7 +63,8 @@ def import_model(
         Classes in the order of the network's outputs. Of two classes with a single output, the second is
         that of the outputs near 1.
     bands : sequence of str
-        Bands in the order of the network's channels; ``red``, ``green`` and ``blue`` for colour pictures.
+        Bands in the order of the channels. Those of pictures (`unit` is ``display``) are R, G and B,
+        as in their files; ``red``, ``green`` and ``blue`` mean these.
     unit : str, optional
         Unit of the images on which the network was trained, before the division by `scale`: ``display``
         (pictures of 0 to 255), ``nJy``, ``nanomaggy`` or another unit of astropy. Units of flux density are
@@ -105,6 +109,8 @@ def import_model(
     layout = _layout(original, len(bands), size)
     unit = unit or (DISPLAY.name if render is not None or not _is_float(layout.dtype) else "nJy")
     unit, factor = _in_nanojansky(unit)
+    if unit == DISPLAY.name:
+        bands = tuple(_COLOURS.get(band.lower(), band) for band in bands)
     if render is not None:
         check_render(render, unit)
     spec = InputSpec(bands, unit, layout.shape, pixel_scale, render)

@@ -249,6 +249,7 @@ def test_division_and_unit_are_those_of_the_training():
         network, classes=CLASSES, bands=("red", "green", "blue"), unit="display", scale=255
     )
     assert np.allclose(pictures.model(images), network(images / np.float32(255)), atol=1e-5)
+    assert pictures.card.inputs.bands == ("R", "G", "B"), "those of the files of pictures"
     # One nanomaggy is 3631 nJy.
     fluxes = import_model(network, classes=CLASSES, bands=BANDS, unit="nanomaggy")
     assert fluxes.card.inputs.unit == "nJy"
