@@ -171,12 +171,15 @@ class _Propagation:
 
     def _weighted(self, name: str, layer: Any, x: Any) -> Any:
         kernel, bias = self._kernel_and_bias(name, layer)
-        linear = _linear(layer, x, kernel)
-        z = linear + bias
-        if isinstance(layer, keras.layers.Dense) or self.rules.gamma == 0:
-            z = _with_shares(z, linear, _stable(z, self.rules.epsilon))
+        if self.rules.gamma > 0 and _is_plain(layer) and self._is_rectified(name, layer):
+            z = self._rectified_gamma(name, layer, x, kernel, bias)
         else:
-            z = self._gamma(name, layer, x, kernel, bias, z)
+            linear = _linear(layer, x, kernel)
+            z = linear + bias
+            if isinstance(layer, keras.layers.Dense) or self.rules.gamma == 0:
+                z = _with_shares(z, linear, _stable(z, self.rules.epsilon))
+            else:
+                z = self._gamma(name, layer, x, kernel, bias, z)
         if layer.activation is None or layer.activation is keras.activations.linear:
             return z
         y = layer.activation(z)
@@ -195,8 +198,6 @@ class _Propagation:
 
         above = part(support, against)
         whole = above + bias + gamma * tf.maximum(bias, 0.0)
-        if self._is_rectified(name, layer):  # no relevance comes back where z < 0
-            return _with_shares(z, above, whole + epsilon)
         below = part(against, support)
         whole_below = below + bias + gamma * tf.minimum(bias, 0.0)
         return _with_shares(
@@ -204,6 +205,41 @@ class _Propagation:
             tf.where(z > 0, above, below),
             tf.where(z > 0, _stable(whole, epsilon), _stable(whole_below, epsilon)),
         )
+
+    def _rectified_gamma(self, name: str, layer: Any, x: Any, kernel: Any, bias: Any) -> Any:
+        """Return z of a plain convolution that only ReLUs read: no relevance comes back where z < 0.
+
+        The values and the denominators are the outputs of one convolution, since a second one would cost as
+        much as the rest of the method.
+        """
+        gamma, epsilon = self.rules.gamma, self.rules.epsilon
+        support, against = (kernel + gamma * part(kernel, 0.0) for part in (tf.maximum, tf.minimum))
+        signed = not self._is_positive(self.layers[name].sources[0])
+        if signed:  # the channels of positive x, then those of negative x
+            kernel, support = (tf.concat(pair, axis=2) for pair in ((kernel, -kernel), (support, -against)))
+        bias = bias + tf.zeros(kernel.shape[3], self.dtype)
+        how: dict[str, Any] = {"strides": [1, *layer.strides, 1], "padding": layer.padding.upper()}
+
+        @tf.custom_gradient  # type: ignore[untyped-decorator]
+        def shared(x: Any, kernels: Any, biases: Any, support: Any) -> Any:
+            read = tf.concat([tf.nn.relu(x), tf.nn.relu(-x)], axis=3) if signed else x
+            values = tf.nn.bias_add(tf.nn.conv2d(read, kernels, **how), biases)
+            z, whole = tf.split(values, 2, axis=3)
+
+            def back(slope: Any) -> tuple[Any, None, None, None]:
+                share = slope * tf.math.divide_no_nan(z, whole)
+                found = tf.raw_ops.Conv2DBackpropInput(
+                    input_sizes=tf.shape(read), filter=support, out_backprop=share, **how
+                )
+                if signed:
+                    of_positive, of_negative = tf.split(found, 2, axis=3)
+                    found = tf.where(x > 0, of_positive, -of_negative)
+                return found, None, None, None
+
+            return z, back
+
+        biases = tf.concat([bias, bias + gamma * tf.maximum(bias, 0.0) + epsilon], axis=0)
+        return shared(x, tf.concat([kernel, support], axis=3), biases, support)
 
     def _kernel_and_bias(self, name: str, layer: Any) -> tuple[Any, Any]:
         """Return kernel and bias, with the batch normalisation that follows."""
@@ -288,6 +324,12 @@ def _linear(layer: Any, x: Any, kernel: Any) -> Any:
         data_format="channels_last",
         dilation_rate=tuple(layer.dilation_rate),
     )
+
+
+def _is_plain(layer: Any) -> bool:
+    """Return True for a convolution without groups and dilation."""
+    plain = type(layer) is keras.layers.Conv2D and layer.groups == 1
+    return plain and tuple(layer.dilation_rate) == (1, 1)
 
 
 def _is_relu(layer: Any) -> bool:
