@@ -162,13 +162,12 @@ def faithfulness_report(
             subject = replace(subject, shared=subject.shared | made)
         for stem, explainer in methods.items():
             make_maps = partial(_maps_by, subject, explainer)
-            own = replace(
-                subject, maps=_kept(claim, f"checks/{stem}/maps.npz", make_maps, "maps").get("maps")
-            )
+            maps = _kept(claim, f"checks/{stem}/maps.npz", make_maps, "maps").get("maps")
+            of_method = replace(subject, maps=maps)
             for name, (check, _) in CHECKS.items():
                 step(f"{explainer.name} {name}")
                 found[names[stem]] |= _kept(
-                    claim, f"checks/{stem}/{name}.npz", partial(check, own, explainer), name
+                    claim, f"checks/{stem}/{name}.npz", partial(check, of_method, explainer), name
                 )
     table = verdict_table(found, seed=chosen.seed)
     table.meta |= {"model": models.trained.card.name, "sha256": models.trained.card.model_sha256}

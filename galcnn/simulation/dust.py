@@ -29,7 +29,7 @@ def optical_depth(galaxy: Galaxy, band: str) -> float:
     if galaxy.dust_depth == 0:
         return 0.0
     rest = float(bandpass(band).effective_wavelength) / (1 + galaxy.redshift)
-    return galaxy.dust_depth * (rest / REFERENCE) ** POWER
+    return float(galaxy.dust_depth * (rest / REFERENCE) ** POWER)
 
 
 def depth_along(
