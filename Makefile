@@ -58,7 +58,7 @@ viewers:
 			saods9 xvfb xpa-tools fitsverify chromium chromium-driver; \
 	else echo 'Install saods9, xvfb, xpa-tools, fitsverify, chromium and chromedriver to run the viewer tests.'; fi
 
-# The site in build/docs/html: warnings are errors, links within it are checked.
+# The site in build/docs/html: warnings are errors, links within it are checked; tutorials are run once and kept.
 docs: venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -d build/docs/doctrees docs build/docs/html
