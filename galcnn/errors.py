@@ -21,6 +21,8 @@ _ORDINARY = 64_000_000
 _SHORTEST_TEXT = 8
 #: Name of a card or HDU that was looked up in vain, as Python or astropy says it.
 _MISSING_NAME = re.compile(r"(?:Keyword ')?([A-Z0-9_-]{1,20})(?:' not found\.)?")
+#: Place in a file, as Python and expat (line 1, column 2) or astropy's VOTables (name:1:2:) say it.
+_PLACE = re.compile(r"line \d+,? column \d+|^[^\s:]*:(\d+):(\d+):")
 
 
 class CoverageError(ValueError):
@@ -129,12 +131,35 @@ def error_of_file(error: Exception, expected: str, remedy: str = "", **received:
             raise error from None
     if error.args and isinstance(error.args[0], Message):
         return UnreadableImageError(error.args[0])
-    return UnreadableImageError(message(expected, remedy, **received, error=_without_content(error)))
+    return UnreadableImageError(message(expected, remedy, **received, error=without_content(error)))
 
 
-def _without_content(error: Exception) -> str:
-    """Return the class of an exception, with as much of its text as stands in the code that raised it."""
+def without_content(error: Exception) -> str:
+    """Return what an exception says, without what a library quotes of a file.
+
+    Parameters
+    ----------
+    error : Exception
+        Exception that was raised while a file was read.
+
+    Returns
+    -------
+    str
+        The class of the exception, as much of its text as stands in the code that raised it, and the line
+        and column it names.
+
+    Examples
+    --------
+    >>> import json
+    >>> try:
+    ...     json.loads('["token", hunter2]')
+    ... except ValueError as error:
+    ...     without_content(error)
+    'JSONDecodeError: Expecting value, line 1 column 11'
+    """
     kind, text = type(error).__name__, str(error)
+    if error.args and isinstance(error.args[0], Message):
+        return f"{kind}: {text}"
     if isinstance(error, OSError) and error.errno is not None:
         return f"{kind}: {error.strerror}"
     if isinstance(error, KeyError) and error.args and (name := _MISSING_NAME.fullmatch(str(error.args[0]))):
@@ -145,7 +170,9 @@ def _without_content(error: Exception) -> str:
     known = () if trace is None else trace.tb_frame.f_code.co_consts
     texts = [one for one in known if isinstance(one, str) and len(one) >= _SHORTEST_TEXT]
     said = max((one for one in texts if text.startswith(one)), key=len, default="").strip(" :'\"`([,")
-    return f"{kind}: {said}" if said else kind
+    place = _PLACE.search(text)
+    where = [] if place is None else [place[0] if place[1] is None else f"line {place[1]} column {place[2]}"]
+    return f"{kind}: {', '.join([said, *where] if said else where)}" if said or where else kind
 
 
 #: Errors that say already what is wrong with a file.

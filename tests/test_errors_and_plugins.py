@@ -1,7 +1,9 @@
 """Errors speak one grammar; plugins enter by two doors, and a broken one is named."""
 
+import json
 import pickle
 import textwrap
+import tomllib
 
 import pytest
 
@@ -102,6 +104,20 @@ def test_the_error_of_a_file_quotes_nothing_of_it(make, said):
         make()
     text = f"Expected a whole file. Received: path='a.fits', error='{said}'. Fetch it again."
     assert str(caught.value) == text
+
+
+@pytest.mark.parametrize(
+    ("read", "said"),
+    [
+        (json.loads, "JSONDecodeError: Expecting value, line 1 column 1"),
+        (tomllib.loads, "TOMLDecodeError: Invalid value, line 1, column 9"),
+    ],
+)
+def test_the_place_in_a_file_is_said(read, said):
+    text = "token = hunter2" if read is tomllib.loads else "hunter2"
+    with pytest.raises(ValueError) as caught:
+        read(text)
+    assert errors.without_content(caught.value) == said
 
 
 def test_an_error_that_says_what_is_wrong_is_passed_on():

@@ -119,7 +119,7 @@ def _started(*arguments: str, **pipes: Any) -> subprocess.Popen[bytes]:
             start_new_session=True,  # Ctrl-C is for the caller
             **pipes,
         )
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError) as error:  # in an embedded Python, sys.executable is None
         raise _unavailable(f"{type(error).__name__}: {error}") from error
 
 

@@ -41,7 +41,7 @@ from galcnn.catalog.catalog import (
 from galcnn.catalog.delimited import read_delimited
 from galcnn.catalog.names import image_stem
 from galcnn.catalog.votable import parse_votable
-from galcnn.errors import Message, did_you_mean, message, wrong_type
+from galcnn.errors import Message, did_you_mean, message, without_content, wrong_type
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -180,7 +180,9 @@ def read_table(path: str | os.PathLike[str], *, texts: Iterable[str] = ()) -> QT
             table = QTable(table, copy=False)
     except UnicodeDecodeError as error:
         raise ValueError(
-            message("a table in UTF-8", "Save it in this encoding.", path=str(file), error=str(error))
+            message(
+                "a table in UTF-8", "Save it in this encoding.", path=str(file), error=without_content(error)
+            )
         ) from error
     except Exception as error:  # astropy's readers raise many exceptions for broken files
         if isinstance(error, ValueError) and error.args and isinstance(error.args[0], Message):
@@ -220,7 +222,9 @@ def _dtype(column: Any) -> Any:
 
 def _unreadable(file: Path, form: str, error: Exception) -> ValueError:
     return ValueError(
-        message(f"a readable {form} table", "Is the file complete?", path=str(file), error=str(error))
+        message(
+            f"a readable {form} table", "Is the file complete?", path=str(file), error=without_content(error)
+        )
     )
 
 

@@ -75,9 +75,9 @@ def parse_votable(content: bytes, *, verify: str | None = None) -> VOTableFile:
 def _check_entities(content: bytes) -> None:
     """Raise an error if a document declares entities: astropy drops the external ones without a word."""
 
-    def declared(*parts: object) -> None:
+    def declared(*_: object) -> None:
         raise ValueError(
-            message("a VOTable without entity declarations", "Save it without.", entity=parts[0])
+            message("a VOTable without entity declarations", "Save it without.", entities="declared")
         )
 
     def begun(*_: object) -> None:

@@ -408,7 +408,7 @@ render: Decorator = _joined(
 #: Options by which image files are read, parsed by `reading`; --render is passed to the model.
 files: Decorator = _joined(bands, fit, grid, render, width, hdu, zero_point, pixel_scale, strict)
 #: Options by which the image files of a catalog are read where no model says how.
-catalog_files: Decorator = _joined(bands, size, grid, render, width, hdu, zero_point, strict)
+catalog_files: Decorator = _joined(bands, size, grid, render, width, hdu, zero_point, pixel_scale, strict)
 _trained_image_column: Decorator = click.option(
     "--image-column",
     metavar="C[,C]",

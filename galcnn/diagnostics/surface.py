@@ -18,7 +18,7 @@ from astropy.wcs import WCS
 
 from galcnn._runtime import atomic
 from galcnn._runtime.version import __version__
-from galcnn.errors import message
+from galcnn.errors import message, without_content
 
 Array = npt.NDArray[np.float64]
 
@@ -281,7 +281,7 @@ def read_surface(path: str | os.PathLike[str]) -> Surface:
         raise
     except (OSError, KeyError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(
-            message("a surface that galcnn wrote", "", path=str(path), error=str(error))
+            message("a surface that galcnn wrote", "", path=str(path), error=without_content(error))
         ) from error
 
 

@@ -15,7 +15,7 @@ from galcnn._runtime.representation import summary
 from galcnn.catalog import Question, Votes, vote_schema
 from galcnn.catalog.formats import is_table
 from galcnn.dataset.reader import MAX_UNREADABLE
-from galcnn.errors import did_you_mean, message, wrong_type
+from galcnn.errors import did_you_mean, message, without_content, wrong_type
 from galcnn.model import Card, DeviceSettings, NetworkSettings
 from galcnn.model.settings import Per, Scaling, Stretch
 from galcnn.training import Augmentation, RandomRedshift, Schedule, StartSettings, TrainingSettings
@@ -319,7 +319,7 @@ def read_settings(path: str | os.PathLike[str]) -> dict[str, Any]:
         content = tomllib.loads(file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(
-            message("a TOML file", "Correct that line.", path=str(file), error=str(error))
+            message("a TOML file", "Correct that line.", path=str(file), error=without_content(error))
         ) from error
     data = content.get("data")
     if isinstance(data, dict):

@@ -28,7 +28,7 @@ _CORE = re.compile(
     r"(CTYPE|CRPIX|CRVAL|CDELT|CUNIT|CROTA)[12]|(CD|PC)[12]_[12]|PV[12]_[0-4]|LONPOLE|LATPOLE|RADESYS|EQUINOX"
 )
 _SIP = re.compile(r"(A|B|AP|BP)_(ORDER|DMAX|\d_\d)")
-_PV = re.compile(r"PV[12]_(\d{1,2})")
+_PV = re.compile(r"PV([12])_(\d{1,2})")
 #: The cards of a plate of the Digitized Sky Survey; wcslib makes its WCS from them if all are there.
 _PLATE = re.compile(
     r"AMD[XY]\d{1,2}|CNPIX[12]|PLTRA[HMS]|PLTDEC(SN|[DMS])|PPO\d|[XY]PIXELSZ|PLTSCALE|PLATEID"
@@ -43,10 +43,19 @@ _OLD_NAMES = {"RADECSYS": "RADESYS"} | {f"PC00{i}00{j}": f"PC{i}_{j}" for i in (
 _FRAMES = {"J2000": "FK5", "J2000.0": "FK5", "B1950": "FK4", "B1950.0": "FK4"}
 #: Longitudes of which astropy does not know the frame.
 _TURNED = ("ELON", "SLON")
+#: Units of CUNIT as some write them.
+_UNITS = (
+    ("deg", re.compile(r"deg(ree)?s?\.?", re.IGNORECASE)),
+    ("arcmin", re.compile(r"arcmin(ute)?s?", re.IGNORECASE)),
+    ("arcsec", re.compile(r"arcsec(ond)?s?", re.IGNORECASE)),
+    ("rad", re.compile(r"rad(ian)?s?", re.IGNORECASE)),
+)
 #: Frames of the sky; others are those of the Earth and the planets.
 _SKY = ("icrs", "fk5", "fk4", "fk4noeterms", "galactic")
-#: PVi_m with m >= 5 on a tangent plane are the polynomial of SCAMP, since TAN itself has none of them.
+#: PVi_m with m >= 5, or of the latitude, on a tangent plane are the polynomial of SCAMP: TAN itself has none.
 _SCAMP = 5
+#: Sine of the angle between the sides of a pixel below which it has no area.
+_FLAT = 1e-6
 
 
 def celestial_wcs(
@@ -89,7 +98,13 @@ def celestial_wcs(
             return None, [*notes, f"no WCS: {frame.name} coordinates are not those of a galaxy"]
         ny, nx = shape
         x, y = nx - 1, ny - 1
-        places = wcs.all_pix2world([[0, 0], [x, 0], [0, y], [x, y], [x / 2, y / 2]], 0)
+        x, y = x / 2, y / 2  # the middle, whose pixel has four sides
+        corners = [[0, 0], [2 * x, 0], [0, 2 * y], [2 * x, 2 * y]]
+        middle = [[x, y], [x - 0.5, y], [x + 0.5, y], [x, y - 0.5], [x, y + 0.5]]
+        places = wcs.all_pix2world(corners + middle, 0)
+        matrix = wcs.pixel_scale_matrix
+        if not abs(np.linalg.det(matrix)) > _FLAT * np.prod(np.linalg.norm(matrix, axis=0)):
+            return None, [*notes, "no valid WCS: pixels without an area"]
     except (WcsError, ValueError, TypeError, KeyError) as error:
         reason = " ".join(str(error).split())
         return None, [*notes, f"no valid WCS: {type(error).__name__}: {reason}"]
@@ -156,7 +171,15 @@ def _core_cards(header: Cards, names: list[str]) -> bytes | None:
         return None
     if str(header.get("RADESYS", "")).strip().upper() in _FRAMES:
         return None
+    if any(_unit_named(header.get(key)) for key in ("CUNIT1", "CUNIT2")):
+        return None
     return header.images(names, undefined=False) + b" " * 80  # wcslib does not read the last one
+
+
+def _unit_named(value: object) -> str:
+    """Return the unit that another spelling of CUNIT means; empty for all others."""
+    text = str(value or "").strip()
+    return next((unit for unit, spelt in _UNITS if text != unit and spelt.fullmatch(text)), "")
 
 
 def _core_wcs(cards: bytes) -> WCS:
@@ -272,6 +295,10 @@ def _cards_of_wcs(header: fits.Header) -> tuple[fits.Header, list[str]]:
     if frame in _FRAMES:
         cards["RADESYS"] = _FRAMES[frame]
         notes.append(f"RADESYS = {frame} is taken for {_FRAMES[frame]}")
+    for key in ("CUNIT1", "CUNIT2"):
+        if unit := _unit_named(cards.get(key)):
+            notes.append(f"{key} = {str(cards[key]).strip()} is taken for {unit}")
+            cards[key] = unit
     for key in ("CPDIS1", "CPDIS2"):
         if key in cards and str(cards[key]).lower() != "lookup":
             notes.append(f"{key} = {cards[key]} is left out: astropy applies look-up tables only")
@@ -282,11 +309,20 @@ def _cards_of_wcs(header: fits.Header) -> tuple[fits.Header, list[str]]:
     return _one_distortion(header, cards, notes), notes
 
 
+def _of_scamp(key: str, value: object, types: list[str]) -> bool:
+    """Return True if a card of a tangent plane is a coefficient of SCAMP."""
+    found = _PV.fullmatch(key)
+    if found is None:
+        return False
+    latitude = re.match(r"DEC|.LAT", types[int(found[1]) - 1]) is not None
+    return int(found[2]) >= _SCAMP or (latitude and bool(value))
+
+
 def _one_distortion(header: fits.Header, cards: fits.Header, notes: list[str]) -> fits.Header:
     """Drop what states a distortion a second time, as astropy does, and name the one in use in CTYPE."""
     types = [str(cards.get(key, "")).strip() for key in ("CTYPE1", "CTYPE2")]
     has_sip = "A_ORDER" in cards and "B_ORDER" in cards
-    scamp = any((found := _PV.fullmatch(key)) and int(found[1]) >= _SCAMP for key in cards)
+    scamp = any(_of_scamp(key, value, types) for key, value in cards.items())
     if all(one.endswith("-TPV") for one in types):
         if has_sip:
             notes.append("SIP coefficients are left out: CTYPE says TPV")

@@ -23,9 +23,15 @@ _NARROW = 16
 _BANDS_FIRST = "Write the bands first: numpy.moveaxis(data, -1, 0)."
 _KINDS = (
     ("sky", r"RA|DEC|[A-Z]LON|[A-Z]LAT|[A-Z]{2}L[NT]"),
-    ("spectral", r"FREQ|ENER|WAVN|VRAD|WAVE(LENGTH)?|VOPT|ZOPT|AWAV|VELO(CITY)?|BETA|FELO|LAMBDA|SPECTRAL"),
+    ("spectral", r"FREQ|WAVN|VRAD|WAVE(LENGTH)?|VOPT|ZOPT|AWAV|VELO(CITY)?|BETA|FELO|LAMBDA|SPECTRAL"),
+    ("spectral", r"ENER(GY)?|PHOTON"),
     ("Stokes", r"STOKES"),
     ("time", r"TIME|UTC|TAI|TT|MJD"),
+    ("Faraday", r"RM|FDEP|FARADAY"),
+)
+#: Units of an axis of a spectrum, if its CTYPE is none of these.
+_SPECTRAL_UNITS = re.compile(
+    r"(angstroms?|a|[numk]?m|micron?s?|([kmgt]?)hz|[kmgt]?ev|(k?m|cm)[ /.]*s(\*\*|\^)?(-1)?)", re.IGNORECASE
 )
 _CARDS = re.compile(r"(CTYPE|CRPIX|CRVAL|CDELT|CUNIT|CNAME|CROTA|NAXIS)(\d)")
 _MATRIX = re.compile(r"(CD|PC)(\d)_(\d)|(PC)00(\d)00(\d)")
@@ -124,7 +130,7 @@ def axes_of(hdu: Any) -> ImageAxes:
             )
         )
     n = len(shape)
-    kinds = [_kind(hdu.header.get(f"CTYPE{n - i}")) for i in range(n)]
+    kinds = [_kind(hdu.header.get(f"CTYPE{n - i}"), hdu.header.get(f"CUNIT{n - i}")) for i in range(n)]
     sky, note = _sky(shape, kinds)
     rest = [i for i in range(n) if i not in sky and shape[i] > 1]
     if len(rest) > 1:
@@ -205,9 +211,10 @@ def _sky(shape: tuple[int, ...], kinds: list[str]) -> tuple[tuple[int, int], str
     return (n - 2, n - 1), ""
 
 
-def _kind(ctype: object) -> str:
+def _kind(ctype: object, unit: object) -> str:
     word = str(ctype or "").strip().upper().split("-")[0].split(" ")[0]
-    return next((kind for kind, pattern in _KINDS if re.fullmatch(pattern, word)), "")
+    known = next((kind for kind, pattern in _KINDS if re.fullmatch(pattern, word)), "")
+    return known or ("spectral" if _SPECTRAL_UNITS.fullmatch(str(unit or "").strip()) else "")
 
 
 def _renumbered(keyword: str, new: dict[int, int]) -> str:

@@ -49,6 +49,9 @@ _SYSTEM = re.compile(r"(?i)(?<![a-z])(ab|st|vega)(?![a-z])|(ab|st|vega)(?=[ _\-]
 _DECADES = ((r"dex|log(?:10)?", 1.0), (r"dbm?|decibels?", 0.1))
 _NONLINEAR = re.compile(r"(?i)(?<![a-z])(ln|log2|sqrt|a(?:rc)?sinh(?:mag)?s?|luptitudes?)(?![a-z])")
 
+#: Parts of magnitudes, in which differences are given.
+_FRACTIONS = re.compile(r"(?<![a-z])(?:m|milli|c)[ \-]?mags?(?![a-z])")
+
 
 @dataclass(frozen=True)
 class Logarithm:
@@ -113,7 +116,7 @@ def stated_logarithm(text: str) -> Logarithm | None:
     if found is not None:
         return found
     lower = text.lower()
-    if _NONLINEAR.search(lower):
+    if _NONLINEAR.search(lower) or _FRACTIONS.search(lower):
         return Logarithm(0.0, None)
     if re.search(_MAGNITUDE, lower):
         systems = [next(filter(None, found.groups())) for found in _SYSTEM.finditer(lower)]

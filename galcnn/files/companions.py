@@ -27,13 +27,13 @@ from galcnn.files.zero_points import flux_unit
 from galcnn.photometry.units import is_count
 
 #: Roles (`galcnn.files.headers.role_of`) that can be converted to a standard deviation.
-NOISE_ROLES = ("sigma", "variance", "inverse variance", "image")
+NOISE_ROLES = ("sigma", "variance", "inverse variance", "inverse sigma", "image")
 KINDS = ("mask", "sigma", "psf")
 
 #: Roles that can be used as each kind, the best first.
 _SERVES = {
     "mask": ("mask",),
-    "sigma": ("sigma", "variance", "inverse variance"),
+    "sigma": ("sigma", "variance", "inverse variance", "inverse sigma"),
     "psf": ("psf",),
 }
 
@@ -51,8 +51,12 @@ def refuse_other_roles(role: str, name: str) -> None:
         )
 
 
-def refuse_no_mask(role: str, name: str) -> None:
+def refuse_no_mask(role: str, name: str, header: fits.Header) -> None:
     """Raise an error if a map is known not to be a mask, such as a weight map (good pixels are not 0)."""
+    if card_text(header, "HDUCLAS3").upper() == "MASKONE":
+        raise UnreadableImageError(
+            message("a mask that is 0 where a pixel is good", "Invert it.", hdu=name, HDUCLAS3="MASKONE")
+        )
     if role not in ("mask", "image", "other"):
         raise UnreadableImageError(
             message(
@@ -63,7 +67,7 @@ def refuse_no_mask(role: str, name: str) -> None:
 
 def noise_factor(header: fits.Header, role: str, unit: u.UnitBase) -> float | None:
     """Return the factor to `unit` of a standard deviation whose header states its own unit, else None."""
-    if role in ("variance", "inverse variance"):
+    if role not in ("sigma", "image"):
         return None
     own = flux_unit(header)
     return own.factor if own is not None and unit == own.unit else None
@@ -75,7 +79,7 @@ def noise_in_unit_of(bunit: str, header: fits.Header, role: str, name: str) -> f
     unit, image = stated_unit(text), stated_unit(bunit)
     if unit is None or image is None or unit == image or (is_count(unit) and is_count(image)):
         return 1.0  # not stated, or the header is that of the image
-    power = {"variance": 2, "inverse variance": -2}.get(role, 1)
+    power = {"variance": 2, "inverse variance": -2, "inverse sigma": -1}.get(role, 1)
     try:
         return float(_without_pixels(unit ** Fraction(1, power)).to(_without_pixels(image)))
     except u.UnitConversionError as error:
@@ -102,6 +106,8 @@ def standard_deviation(
             values = np.sqrt(values)
         elif role == "inverse variance":
             values = 1 / np.sqrt(values)
+        elif role == "inverse sigma":
+            values = 1 / values
         known = np.where(unknown, np.nan, values * factor)
     return known.astype(np.float32)
 
@@ -227,7 +233,7 @@ def attach(
         companion = _in_one(companion)
     _check_shape(planes, companion, kind)
     if kind == "mask":
-        refuse_no_mask(companion.role, companion.source)
+        refuse_no_mask(companion.role, companion.source, companion.header)
         return _with_flags(planes, companion, bands)
     return _with_sigma(planes, companion)
 
@@ -384,7 +390,7 @@ def _with_sigma(planes: Planes, companion: CompanionPlanes) -> Planes:
             message("a noise map with positive numbers", "", found=companion.source, kind=companion.role)
         )
     factors = _noise_factors(planes, companion)
-    what = "weight" if companion.role == "inverse variance" else "noise"
+    what = "weight" if companion.role.startswith("inverse") else "noise"
     planes = _masked(planes, unknown, _counted(unknown, f"{companion.source}: pixels without {what}"))
     values = np.broadcast_to(values, planes.values.shape)
     return replace(planes, sigma=standard_deviation(values, companion.role, factors))

@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 
 #: Positions of filter wheels without a filter, and words for "no filter".
 _EMPTY = re.compile(
-    r"CLEAR(P|[12]?[SL]?)|OPEN[\d\-]*|EMPTY|NONE|NULL|N/?A|UNKNOWN|UNDEFINED|NO[ _]?FILTER|MULTI|DETECTION"
-    r"|-*",
+    r"CLEAR(P|[12]?[SL]?)|OPEN[\d\-]*|EMPTY|NONE|NULL|N/?A|UNKNOWN|UNDEFINED|NO[ _]?FILTER|FREE|MULTI"
+    r"|DETECTION|-*",
     re.IGNORECASE,
 )
 #: Ranges of wavelength, which some headers give as BAND.
@@ -106,7 +106,7 @@ PATTERNS: tuple[tuple[re.Pattern[str], _Namer], ...] = (
     # SDSS's primed system: r', and rp of Las Cumbres; z_p1 of Pan-STARRS is a system below.
     (re.compile(r"([ugriz])(?:['`]|p)"), _as_written),
     (re.compile(r"([ugrizyUBVRIYJHK])[ _\-]band"), _as_written),
-    (re.compile(r"K[ _\-]?s(?:hort)?"), lambda _: "Ks"),
+    (re.compile(r"K[ _\-]?[sS](?:hort)?"), lambda _: "Ks"),
     *_both_orders(_SLOAN, "[ugriz]", _lower),
     *_both_orders(_WITH_SMALL_Y, "[ugrizyw]", _lower),
     *_both_orders(_WITH_LARGE_Y, "[ugrizy]", _lower_but_y),

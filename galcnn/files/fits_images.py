@@ -86,7 +86,7 @@ def _science_hdus(hdulist: fits.HDUList, bands: Sequence[str] | None) -> list[An
         by_name = [[one for one in science if one.name.upper() == band.upper()] for band in bands]
         if all(len(found) == 1 for found in by_name):
             return [found[0] for found in by_name]
-    plain = [one for one in science if one.name.upper() in ("SCI", "SCIENCE", "IMAGE")]
+    plain = [one for one in science if one.name.upper() in ("SCI", "SCIENCE", "IMAGE", "DATA")]
     if len(plain) == 1:
         return plain
     raise UnreadableImageError(

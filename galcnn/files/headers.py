@@ -32,6 +32,9 @@ _WHEELS = (
     ("FILTER", "PUPIL"),
     ("FILTNAM1", "FILTNAM2", "FILTNAM3", "FILTNAM4"),
     ("FILTER1", "FILTER2", "FILTER3"),
+    ("FILTER01", "FILTER02", "FILTER03"),
+    ("FILTNAM",),
+    ("FILTNAME",),
     ("FPA.FILTERID",),
     ("ESO INS FILT1 NAME", "ESO INS FILT2 NAME", "ESO INS FILT3 NAME"),
     ("LSST BUTLER DATAID BAND",),
@@ -39,21 +42,29 @@ _WHEELS = (
 _ROLES = (
     ("mask", r"MASK|MASKBITS|DQM?|FLAGS?|FLG|BPM|MSK|BADPIX"),
     ("inverse variance", r"INVVAR|IVAR|INVVARIANCE"),
-    ("variance", r"VAR|VARIANCE"),
-    ("sigma", r"SIGMA|ERR|ERROR|RMS|STD|STDDEV|NOISE|UNCERT"),
-    ("weight", r"WGT|WHT|WEIGHT|WEIGHTS|EXPMAP|EXP|NEXP|COVERAGE|CONF|CONFIDENCE"),
+    ("variance", r"VAR|VARIANCE|STAT"),  # STAT of MUSE
+    ("sigma", r"SIGMA|ERR|ERROR|RMS|STD|STDD?EV|NOISE|UNC|UNCERT|UNCERTAINTY"),
+    ("weight", r"WGT|WHT|WEIGHT|WEIGHTS|EXPMAP|EXP|EXPTIME|NEXP|COVERAGE|COV|CVG|CONF|CONFIDENCE"),
     ("context", r"CTX|CON|CONTEXT"),  # of Drizzle: which exposures contribute, as bits
     ("psf", r"PSF|COPSF"),
     ("other", r"SEG|SEGMAP|SEGMENTATION|MODEL|RESID|RESIDUAL|SKY|BKG|BACKGROUND|THUMB|CHI2"),
 )
-#: Roles by words in file names; the last one is Pan-STARRS's word for variances.
+#: Roles by words in file names.
 _OF_NAMES = (
     *_ROLES[:4],
-    ("weight", r"WGT|WHT|WEIGHT|WEIGHTS|EXPMAP"),
+    ("weight", r"WGT|WHT|WT|WEIGHT|WEIGHTS|EXPMAP|COV|CVG"),
     ("psf", r"PSF|COPSF"),
     ("other", r"SEG|SEGMAP|SEGMENTATION"),
-    ("variance", r"WT"),
 )
+#: Names of files of Pan-STARRS, whose word for variances is "wt".
+_SKYCELL = re.compile(r"SKYCELL|\.UNCONV\.", re.IGNORECASE)
+#: Roles that cards state: HDUCLAS3 of ESO's pipelines and MaNGA, and UTYPE of astropy's CCDData.
+_NOISE = {"MSE": "variance", "RMSE": "sigma", "INVMSE": "inverse variance", "INVRMSE": "inverse sigma"}
+_UNCERTAINTIES = {
+    "STDDEVUNCERTAINTY": "sigma",
+    "VARIANCEUNCERTAINTY": "variance",
+    "INVERSEVARIANCE": "inverse variance",
+}
 
 
 def card_text(header: fits.Header, key: str) -> str:
@@ -141,6 +152,14 @@ def role_of(hdu: Any) -> str:
         return "other"  # maps written by galcnn.layers
     if card_text(hdu.header, "DES_EXT") == "WEIGHT":
         return "inverse variance"  # Morganson et al. 2018, PASP 130, 074501
+    uncertainty = card_text(hdu.header, "UTYPE").upper()
+    if uncertainty.endswith(("UNCERTAINTY", "INVERSEVARIANCE")):
+        return _UNCERTAINTIES.get(uncertainty, "other")
+    stated = card_text(hdu.header, "HDUCLAS2").upper()
+    if stated == "ERROR" and (noise := card_text(hdu.header, "HDUCLAS3").upper()):
+        return _NOISE.get(noise, "other")
+    if stated == "QUALITY":
+        return "mask"
     for text in (hdu.name, hdu.header.get("EXTTYPE"), hdu.header.get("IMAGETYP")):
         word = re.split(r"[\s_\-]", str(text or "").strip().upper().rpartition(".")[2])[0]
         for role, pattern in _ROLES:
@@ -159,6 +178,8 @@ def role_of_name(name: str) -> str:
     """
     stem = re.sub(r"\.(fits?|fz|gz|bz2|zip|xz)\b", "", re.split(r"[/\\]", name)[-1], flags=re.IGNORECASE)
     word = re.split(r"[\s._\-]", stem.upper())[-1]
+    if word == "WT" and _SKYCELL.search(stem):
+        return "variance"
     for role, pattern in _OF_NAMES:
         if re.fullmatch(pattern, word):
             return role

@@ -15,8 +15,9 @@ from astropy.io import fits
 
 from galcnn.files.headers import card_number
 
-#: No flux, count or weight has values as large: SExtractor and SWarp write 1e30, others the largest float.
-LARGEST = 1e30
+#: Where all others are far smaller, no flux, count or weight is as large: SExtractor and SWarp write 1e30,
+#: others 1e20 or the largest float.
+LARGEST = 1e20
 #: Cards that state the value of pixels without data; BLANK, too, is found in images of floats.
 _STATED = {
     *("BLANK", "NODATA", "NO_DATA", "NULL", "NULLVAL", "NULVAL", "MISSVAL", "MISSING", "MISSDATA", "FILLVAL"),

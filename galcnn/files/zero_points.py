@@ -219,7 +219,7 @@ def _stated_ab(header: fits.Header, _: PixelFacts) -> Scale | None:
     per_second = re.compile(r"/\s*s\b|/\s*sec|per sec|s-1", re.IGNORECASE)
     for key in _AB_KEYS:
         value = card_number(header, key)
-        if value is None:
+        if value is None or abs(value) >= _NO_MAGNITUDE:
             continue
         comment = header.comments[key]
         named = "AB" in key.replace("ZPAB", "ZP_AB").split("_") or key.startswith("AB")

@@ -18,7 +18,7 @@ from galcnn._runtime.html import overview
 from galcnn._runtime.representation import summary
 from galcnn.catalog import Votes
 from galcnn.catalog.names import LEFT_OUT
-from galcnn.errors import message, wrong_type
+from galcnn.errors import message, without_content, wrong_type
 from galcnn.model.build import LOGITS, NETWORK, PREPROCESSING, assemble
 from galcnn.model.card import CARD, MODEL, Card, card_lines
 from galcnn.model.contents import check_contents, saved_by
@@ -355,7 +355,7 @@ def read_network(path: Path) -> keras.Model:
                 if newer
                 else "Restore the file, or save it again as .keras where it was made.",
                 written_by=f"Keras {written}",
-                error=f"{type(error).__name__}: {error}",
+                error=without_content(error),
             )
         ) from error
 

@@ -13,7 +13,7 @@ from typing import Any
 from galcnn._runtime import atomic
 from galcnn._runtime.representation import names, pixels, summary
 from galcnn.catalog import Votes
-from galcnn.errors import message
+from galcnn.errors import message, without_content
 from galcnn.model.inputs import InputSpec, is_number
 
 CARD_FORMAT = 1
@@ -217,7 +217,7 @@ class Card:
                     "a model card",
                     "Restore the file.",
                     path=str(path),
-                    error=f"{type(error).__name__}: {error}",
+                    error=without_content(error),
                 )
             ) from error
         if card is None:

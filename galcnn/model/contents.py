@@ -25,7 +25,7 @@ import keras
 from keras.src.backend.common import global_state
 from keras.src.legacy.saving.saving_utils import model_from_config
 
-from galcnn.errors import message
+from galcnn.errors import message, without_content
 
 _CONFIG, _METADATA, _WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 #: Attribute of a file of the older format.
@@ -100,10 +100,10 @@ def check_contents(path: Path) -> None:
                 raise _refused("weights that share their bytes")
             _check_size(config, held)
     except (zipfile.BadZipFile, RecursionError) as error:
-        raise _refused(f"{type(error).__name__}: {error}") from error
+        raise _refused(without_content(error)) from error
     # h5py raises these for a corrupt file.
     except (OSError, KeyError, RuntimeError, EOFError, TypeError, OverflowError) as error:
-        raise _refused(f"weights that cannot be read: {error}") from error
+        raise _refused(f"weights that cannot be read: {without_content(error)}") from error
 
 
 def _check_hdf5(path: Path) -> None:
@@ -159,7 +159,7 @@ def _parsed(content: bytes) -> Any:
     try:
         return json.loads(content)
     except ValueError as error:
-        raise _refused(f"{type(error).__name__}: {error}") from error
+        raise _refused(without_content(error)) from error
 
 
 def saved_by(path: Path) -> str:

@@ -205,7 +205,7 @@ def _beside(
     mask = noise = None
     if file.mask is not None:
         flags = opener.companion(path, os.fspath(file.mask))
-        refuse_no_mask(flags.role, flags.name)
+        refuse_no_mask(flags.role, flags.name, flags.header)
         mask = Flags(flags.of(plane, image.shape, n_planes), meaning_of(flags.header, flags.flags))
     said = file.sigma if file.weight is None else file.weight
     if said is not None:

@@ -20,7 +20,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from galcnn.catalog.formats import FORMATS, read_table
 from galcnn.dataset import InputFiles
-from galcnn.errors import message
+from galcnn.errors import message, without_content
 from galcnn.pipeline.classification import ClassifySettings, classify_batch, open_classifier
 from galcnn.pipeline.runs import MANIFEST, TABLE
 from galcnn.prediction import BLANK, MASKED
@@ -189,7 +189,12 @@ def _columns(file: Path) -> dict[str, npt.NDArray[Any]]:
             read = np.load(file, allow_pickle=False)
         except (ValueError, EOFError, OSError) as error:
             raise ValueError(
-                message("an array of numbers", "Save it by numpy.save.", path=str(file), error=str(error))
+                message(
+                    "an array of numbers",
+                    "Save it by numpy.save.",
+                    path=str(file),
+                    error=without_content(error),
+                )
             ) from error
         if read.dtype.names:
             return {name: read[name] for name in read.dtype.names}
@@ -201,7 +206,7 @@ def _columns(file: Path) -> dict[str, npt.NDArray[Any]]:
         arrow = pq.read_table(file)
     except pa.ArrowException as error:
         raise ValueError(
-            message("a Parquet table with embeddings", "", path=str(file), error=str(error))
+            message("a Parquet table with embeddings", "", path=str(file), error=without_content(error))
         ) from error
     return {name: _values(arrow[name], name, file) for name in arrow.column_names}
 

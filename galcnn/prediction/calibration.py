@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 import numpy as np
 
-from galcnn.errors import message
+from galcnn.errors import message, without_content
 from galcnn.prediction.prediction import Prediction
 
 if TYPE_CHECKING:
@@ -137,7 +137,9 @@ def read_uncertainty(
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if int(content["format"]) > UNCERTAINTY_FORMAT:
-            raise ValueError(f"format {content['format']}: update galcnn")
+            raise ValueError(
+                message(f"format {UNCERTAINTY_FORMAT} or older", "Update galcnn.", format=content["format"])
+            )
         found, of = make(content), str(content["model_sha256"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(
@@ -145,7 +147,7 @@ def read_uncertainty(
                 "uncertainty.json as galcnn calibrate wrote it",
                 "Run it again.",
                 path=str(path),
-                error=f"{type(error).__name__}: {error}",
+                error=without_content(error),
             )
         ) from error
     if of != model_sha256:

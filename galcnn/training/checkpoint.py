@@ -22,7 +22,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from galcnn._runtime import atomic
-from galcnn.errors import message
+from galcnn.errors import message, without_content
 from galcnn.model.devices import is_chief, spread_over_workers
 from galcnn.training.workers import of_first_worker
 
@@ -126,7 +126,7 @@ def _parsed(content: bytes, path: str | os.PathLike[str]) -> TrainingState:
                 "the checkpoint of a training",
                 "Remove it to start again.",
                 path=str(path),
-                error=f"{type(error).__name__}: {error}",
+                error=without_content(error),
             )
         ) from error
 

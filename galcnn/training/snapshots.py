@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from galcnn._runtime import atomic
-from galcnn.errors import message
+from galcnn.errors import message, without_content
 
 _NAME = re.compile(r"epoch-(\d{4,})\.npz")
 
@@ -149,7 +149,7 @@ def _read(path: Path) -> list[npt.NDArray[Any]]:
             return [file[name] for name in sorted(file.files)]
     except (ValueError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(
-            message("a snapshot of a training", "Remove it.", path=str(path), error=str(error))
+            message("a snapshot of a training", "Remove it.", path=str(path), error=without_content(error))
         ) from error
 
 

@@ -6,7 +6,8 @@ import pyarrow.parquet as pq
 import pytest
 from astropy.table import Table
 
-from galcnn.catalog.formats import read_scalars
+from galcnn.catalog import read_table
+from galcnn.catalog.formats import FORMATS, read_scalars
 
 
 def test_embeddings_stay_on_the_disk_and_gaps_are_kept(tmp_path):
@@ -39,3 +40,35 @@ def test_a_broken_file_and_none_are_refused(tmp_path):
         read_scalars(tmp_path / "table.parquet")
     with pytest.raises(FileNotFoundError):
         read_scalars(tmp_path / "none.parquet")
+
+
+SECRET = "hunter2hunter2"
+_VOTABLE = (
+    '<VOTABLE version="1.3"><RESOURCE><TABLE><FIELD name="a" datatype="{}"/><DATA><TABLEDATA>'
+    "<TR><TD>{}</TD></TR></TABLEDATA></DATA></TABLE></RESOURCE></VOTABLE>"
+)
+_ECSV = "# %ECSV 1.0\n# ---\n# datatype:\n# - {{name: a, datatype: {}}}\n{}\na\n{}\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("a.ecsv", _ECSV.format("int64", "#", SECRET), "ValueError"),
+        ("a.csv", _ECSV.format(SECRET, "#", 1), "readable ascii.csv"),
+        ("a.ecsv", _ECSV.format("int64", f"# {SECRET}: [", 1), "readable ascii.ecsv"),
+        ("a.vot", _VOTABLE.format(SECRET, 1), "line 1 column"),
+        ("a.vot", _VOTABLE.format("int", SECRET), "line 1 column"),
+        ("a.vot", f"<{SECRET}", "VOTable"),
+        ("a.vot", f'<!DOCTYPE a [<!ENTITY {SECRET} "b">]><a/>', "entit"),
+        ("a.fits", f"SIMPLE  =                    T {SECRET}".ljust(2880), "FITS"),
+        ("a.parquet", f"PAR1{SECRET}PAR1", "readable parquet"),
+        *((f"a{suffix}", f"token={SECRET}\n", "Expected") for suffix in FORMATS),
+        ("a.csv", f"id,ra,dec\ng1,1,2,{SECRET}\n", "line=2"),
+        ("a.csv", f'id,ra,dec\ng1,"{SECRET}"x,2\n', "both quotes"),
+    ],
+)
+def test_no_error_quotes_what_a_library_read(tmp_path, name, text, said):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ValueError, match=said) as caught:
+        read_table(tmp_path / name)
+    assert SECRET not in str(caught.value)

@@ -62,6 +62,36 @@ def test_swapped_axes_stay_swapped():
     assert place.dec.deg == pytest.approx(2.0 + 10 * SCALE, abs=1e-10)
 
 
+@pytest.mark.parametrize(
+    ("unit", "spelt"), [("deg", "degrees"), ("deg", "DEG"), ("deg", "Degree"), ("arcsec", "ARCSECONDS")]
+)
+@pytest.mark.parametrize("form", FORMS)
+def test_units_as_others_spell_them(form, unit, spelt):
+    cards = BASE | FORMS[form]
+    if unit == "arcsec":
+        scaled = ("CRVAL1", "CRVAL2", "CDELT1", "CDELT2", *CD)
+        cards = {key: 3600 * value if key in scaled else value for key, value in cards.items()}
+    wcs, notes = celestial_wcs(fits.Header(cards | {"CUNIT1": spelt, "CUNIT2": spelt}), SHAPE)
+    np.testing.assert_allclose(wcs.all_pix2world([[0, 0], [59, 39]], 0), [sky(0, 0), sky(59, 39)], atol=1e-10)
+    assert notes == [f"CUNIT{i} = {spelt} is taken for {unit}" for i in (1, 2)]
+
+
+@pytest.mark.parametrize("suffix", ["-TAN", "-TPV"])
+def test_linear_coefficients_of_scamp(suffix):
+    """A shift of 1e-4 deg along both axes of the tangent plane, without any term of higher order."""
+    cards = {"CTYPE1": f"RA--{suffix}", "CTYPE2": f"DEC-{suffix}", "CD1_1": -SCALE, "CD2_2": SCALE}
+    cards |= {"CD1_2": 0.0, "CD2_1": 0.0, "PV1_0": 1e-4, "PV1_1": 1.0, "PV1_2": 0.0}
+    cards |= {"PV2_0": 1e-4, "PV2_1": 1.0, "PV2_2": 0.0}
+    wcs, notes = celestial_wcs(fits.Header(BASE | cards), SHAPE)
+    shift = 1e-4 / SCALE
+    linear = {key: value for key, value in cards.items() if key.startswith("CD")}
+    flat = WCS(fits.Header(BASE | linear))
+    np.testing.assert_allclose(
+        wcs.all_pix2world([[7, 31]], 0), flat.all_pix2world([[7 - shift, 31 + shift]], 0), atol=1e-10
+    )
+    assert bool(notes) == (suffix == "-TAN")
+
+
 SIP = {"A_ORDER": 2, "B_ORDER": 2, "A_2_0": 1e-4, "B_0_2": 2e-4, "B_1_1": -1e-4}
 
 
@@ -106,8 +136,10 @@ def test_third_axes_and_faulty_dates_have_no_part():
         ({"CTYPE2": "RA---TAN"}, "no valid WCS"),
         ({"CUNIT1": "furlong", "CUNIT2": "furlong"}, "no valid WCS"),
         ({"CRPIX1": 1e7}, "without a place"),
+        (dict.fromkeys(CD, SCALE), "without an area"),  # all pixels on one line of the sky
+        ({"CD2_1": -COS, "CD2_2": SIN * (1 + 1e-9)}, "without an area"),
     ],
-    ids=["singular", "linear", "twice RA", "furlong", "off the plane"],
+    ids=["singular", "linear", "twice RA", "furlong", "off the plane", "a line", "nearly a line"],
 )
 def test_an_invalid_wcs_is_none_and_says_why(faults, said):
     if "CRPIX1" in faults:  # orthographic: far from its centre there is no sky

@@ -89,6 +89,8 @@ WIDE = np.ones((30, 20, 21), np.float32)
         (np.moveaxis(WIDE, 0, -1), ("AWAV", *RADEC), "not a spectral axis"),
         (WIDE[:4, np.newaxis], (*RADEC, "FREQ", "STOKES"), "not a Stokes axis"),
         (WIDE[:5], (*RADEC, "TIME"), "not a time axis"),
+        (WIDE, (*RADEC, "Photon Energy"), "not a spectral axis"),
+        (WIDE, (*RADEC, "FDEP"), "not a Faraday axis"),
         (np.stack([WIDE, WIDE]), (*RADEC, "FREQ", "STOKES"), "an image of two axes, or three"),
         (WIDE[0, :1], RADEC, "several rows and columns"),
         (WIDE[0, :, :1], RADEC, "several rows and columns"),
@@ -101,6 +103,15 @@ def test_what_is_no_image_is_refused(tmp_path, data, ctypes, said):
     path = written(tmp_path / "a.fits", data, ctypes)
     with pytest.raises(UnreadableImageError, match=said):
         load_cutout(path)
+
+
+@pytest.mark.parametrize("unit", ["Angstrom", "um", "km/s", "m s-1", "GHz", "keV"])
+@pytest.mark.parametrize("ctype", ["LINEAR", "", None])
+def test_the_unit_of_an_axis_says_that_it_is_spectral(tmp_path, unit, ctype):
+    cards = {"CUNIT3": unit} | ({} if ctype is None else {"CTYPE3": ctype})
+    with pytest.raises(UnreadableImageError, match="not a spectral axis"):
+        load_cutout(written(tmp_path / "a.fits", WIDE, RADEC, **cards))
+    assert len(load_cutout(written(tmp_path / "b.fits", WIDE[:3], RADEC, CUNIT3="pixel")).bands) == 3
 
 
 def test_a_user_may_name_the_planes_of_a_spectral_cube(tmp_path):

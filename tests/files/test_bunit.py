@@ -74,7 +74,7 @@ def test_what_is_no_linear_unit(text):
         ("dex|log|-2.5*log10(Jy)", 1.0, None),
         ("dB(Jy)", 0.1, u.Jy),
         ("dB|decibel|dBm", 0.1, None),
-        ("sqrt(counts)|asinh(nanomaggies)|arcsinh|ln(Jy)|luptitudes|asinh mag", 0.0, None),
+        ("sqrt(counts)|asinh(nanomaggies)|arcsinh|ln(Jy)|luptitudes|asinh mag|mmag|milli-mag", 0.0, None),
     ],
 )  # fmt: skip
 def test_logarithmic_units(texts, decades, reference):

@@ -50,6 +50,44 @@ def test_noise_of_the_same_file(name, value):
 
 
 @pytest.mark.parametrize(
+    ("cards", "value"),
+    [
+        ({"UTYPE": "StdDevUncertainty"}, 3.0),  # astropy's CCDData
+        ({"UTYPE": "VarianceUncertainty"}, 9.0),
+        ({"UTYPE": "InverseVariance"}, 1 / 9),
+        ({"HDUCLAS2": "ERROR", "HDUCLAS3": "RMSE"}, 3.0),  # ESO's pipelines, MaNGA
+        ({"HDUCLAS2": "ERROR", "HDUCLAS3": "MSE"}, 9.0),
+        ({"HDUCLAS2": "ERROR", "HDUCLAS3": "INVMSE"}, 1 / 9),
+        ({"HDUCLAS2": "ERROR", "HDUCLAS3": "INVRMSE"}, 1 / 3),
+    ],
+)
+@pytest.mark.parametrize("name", ["UNCERT", "STAT", "ERR", "IVAR"])
+def test_cards_state_the_kind_of_noise(tmp_path, name, cards, value):
+    both = load_cutout(content(sci("DATA"), layer(name, value, **cards)))
+    (tmp_path / "noise.fits").write_bytes(content(layer(name, value, **cards)))
+    apart = load_cutout(content(sci()), companions=Companions(sigma=tmp_path / "noise.fits"))
+    for cutout in (both, apart):
+        np.testing.assert_allclose(cutout.sigma, np.full((1, NY, NX), 3000.0), rtol=1e-6)
+
+
+def test_noise_of_an_unknown_kind_is_none():
+    for cards in ({"UTYPE": "UnknownUncertainty"}, {"HDUCLAS2": "ERROR", "HDUCLAS3": "WHATEVER"}):
+        assert load_cutout(content(sci(), layer("UNCERT", 9.0, **cards))).sigma is None
+
+
+def test_quality_of_eso_and_muse():
+    bad = (X == 2).astype(np.int32)
+    quality = {"HDUCLAS2": "QUALITY"}
+    hdus = [sci("DATA"), layer("STAT", 9.0), hdu("X", bad, HDUCLAS3="FLAG32BIT", **quality)]
+    cutout = load_cutout(content(*hdus))
+    np.testing.assert_array_equal(cutout.mask[0], bad == 1)
+    np.testing.assert_allclose(cutout.sigma, np.full((1, NY, NX), 3000.0), rtol=1e-6)
+    cutout = load_cutout(content(sci("DATA"), hdu("X", 1 - bad, HDUCLAS3="MASKONE", **quality)))
+    assert not cutout.mask.any()
+    assert "HDU X is left out: Expected a mask that is 0" in " ".join(cutout.meta["notes"])
+
+
+@pytest.mark.parametrize(
     ("name", "unit", "value"),
     [
         ("ERR", "nJy", 3000.0),
@@ -246,7 +284,8 @@ def test_jwst_flags_and_unknown_ones():
 # Named ----------------------------------------------------------------------------------------
 def test_files_name_their_role(tmp_path):
     image = content(sci())
-    for name, value in (("a_rms.fits", 3.0), ("a.var.fits", 9.0), ("invvar.fits", 1 / 9), ("x.wt.fits", 9.0)):
+    stack = "rings.v3.skycell.1.2.stk.r.unconv.wt.fits"
+    for name, value in (("a_rms.fits", 3.0), ("a.var.fits", 9.0), ("invvar.fits", 1 / 9), (stack, 9.0)):
         path = tmp_path / name
         path.write_bytes(content(layer("", value)))
         cutout = load_cutout(image, companions=Companions(sigma=path))
@@ -292,7 +331,7 @@ def test_a_file_of_several_masks_is_not_guessed_at():
 
 
 def test_a_map_of_noise_with_the_header_of_its_image_is_no_flux(tmp_path):
-    for name, role in (("a_rms.fits", "sigma"), ("a.wt.fits", "variance"), ("a_segmap.fits", "other")):
+    for name, role in (("a_rms.fits", "sigma"), ("a.wt.fits", "weight"), ("a_segmap.fits", "other")):
         path = tmp_path / name
         path.write_bytes(content(sci()))
         cutout = load_cutout(path)
@@ -312,6 +351,10 @@ def test_a_map_of_noise_with_the_header_of_its_image_is_no_flux(tmp_path):
         ("a-psf.fits.bz2", "psf"),
         ("PSF.FITS", "psf"),
         ("a_ivar.fits.fz", "inverse variance"),
+        ("AIS_1-nd-wt.fits", "weight"),  # GALEX
+        ("rings.v3.skycell.2381.083.stk.g.unconv.wt.fits", "variance"),  # Pan-STARRS
+        ("a_stdev.fits", "sigma"),
+        ("M51-cov.fits", "weight"),
         ("GDS_1_segmap.fits", "other"),
         ("sky.fits", "image"),
         ("3 bytes in memory", "image"),

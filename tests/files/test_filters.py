@@ -38,7 +38,7 @@ def header(cards):
         ("y|HSC-Y|PS1 Y|lsst_y|y_10", "y"),
         ("Y|DES Y|decam_Y|Y DECam c0005 10095.0 1130.0|VISTA Y|UKIDSS Y", "Y"),
         ("K|UKIDSS K", "K"),
-        ("Ks|K_s|Kshort|2MASS Ks|VISTA_Ks|2MASS/2MASS.Ks", "Ks"),
+        ("Ks|K_s|K_S|KS|Kshort|2MASS Ks|VISTA_Ks|2MASS/2MASS.Ks", "Ks"),
         ("2MASS J|J|MKO J", "J"),
         ("j", "j"),  # as 2MASS's Atlas images write it
         ("NUV|galex_NUV|GALEX NUV", "NUV"),
@@ -152,6 +152,9 @@ def test_grisms(band, dispersed):
         ({"FILTER1": "F606W", "FILTER2": "POL0V"}, 1, ("F606W+POL0V",)),
         ({"FILTER1": 25, "FILTNAM1": "F555W", "FILTNAM2": ""}, 1, ("F555W",)),
         ({"FILTER1": "open1-6", "FILTER2": "i_G0302"}, 1, ("i",)),
+        ({"FILTER01": "W-S-R+", "FILTER02": "NONE"}, 1, ("r",)),  # Suprime-Cam
+        ({"FILTNAM": "V"}, 1, ("V",)),
+        ({"FILTER": "free", "FILTNAME": "SDSS g"}, 1, ("g",)),
         ({"FILTER": "MULTI", "FILTER1": "r_SDSS"}, 1, ("r",)),
         ({"BAND": "OPTICAL", "FILTER": "SDSS u"}, 1, ("u",)),
         ({"ESO INS FILT1 NAME": "OPEN", "ESO INS FILT2 NAME": "Ks"}, 1, ("Ks",)),

@@ -347,9 +347,63 @@ def test_scripts_without_a_main_guard_and_forked_children_read(tmp_path):
     assert done.returncode == 0, done.stderr
 
 
-def test_a_machine_without_processes_says_so(monkeypatch):
+_WORKERS = """
+import multiprocessing, sys
+from concurrent.futures import ProcessPoolExecutor
+from galcnn.files import load_cutout
+
+def total(path):
+    return float(load_cutout(path).flux.sum())
+
+def of_threads(path):
+    from concurrent.futures import ThreadPoolExecutor
+    with ThreadPoolExecutor(3) as pool:
+        return sum(pool.map(total, [path] * 3)) / 3
+
+if __name__ == "__main__":
+    first, paths = total("a.fits"), ["a.fits"] * 6  # with a reader of its own already
+    context = multiprocessing.get_context(sys.argv[1])
+    with context.Pool(2) as pool:  # daemons, which may have no children of multiprocessing
+        assert pool.map(total, paths) == [first] * 6
+        assert pool.map(of_threads, paths[:2]) == [first] * 2
+    with ProcessPoolExecutor(2, mp_context=context) as pool:
+        assert list(pool.map(total, paths)) == [first] * 6
+    assert total("a.fits") == first
+"""
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_workers_of_multiprocessing_read(tmp_path, method):
+    (tmp_path / "a.fits").write_bytes(tiled())
+    (tmp_path / "script.py").write_text(_WORKERS)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    done = subprocess.run(
+        [sys.executable, "script.py", method],
+        cwd=tmp_path, env=environment, capture_output=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("processes", [True, False])
+def test_workers_of_dask_read(tmp_path, processes):
+    distributed = pytest.importorskip("distributed", reason="pip install 'galcnn[dask]' installs it")
+    (tmp_path / "a.fits").write_bytes(tiled())
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=2, processes=processes, dashboard_address="127.0.0.1:0"
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        cutouts = client.gather(client.map(load_cutout, [str(tmp_path / "a.fits")] * 8, pure=False))
+    assert [float(one.flux.sum()) for one in cutouts] == [float(WHOLE.sum())] * 8
+
+
+@pytest.mark.parametrize("executable", ["/nowhere/python", "", None])
+def test_a_machine_without_processes_says_so(monkeypatch, executable):
     monkeypatch.setattr(reader, "_POOL", reader._Pool())
-    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    monkeypatch.setattr(sys, "executable", executable)
     with pytest.raises(NoReaderError, match="start a process"):
         load_cutout(tiled())
     assert load_cutout(plain()).bands == ("r",)

@@ -44,7 +44,7 @@ def check(cutout, gap=GAP):
 
 
 @pytest.mark.parametrize(
-    "value", [-32768, -999, -9999, -99, -1e30, 1e30, 3.4028235e38, -3.4028235e38, -5432.1]
+    "value", [-32768, -999, -9999, -99, -1e30, 1e30, 1e20, 3.4028235e38, -3.4028235e38, -5432.1]
 )
 @pytest.mark.parametrize("offset", [0, 3000])
 def test_a_pile_up_far_from_the_rest(value, offset):

@@ -99,6 +99,8 @@ def test_certain_headers_become_njy(cards, scale, factor):
         # AB, but for counts a second, in an image of counts.
         ({"MAGZERO": (25.0, "[mag(AB)/s]"), "BUNIT": "electron"}, None, u.electron),
         ({"MAGZPT": "unknown", "MAGSYS": "AB"}, None, UNCALIBRATED),
+        ({"MAGZPT": 99.0, "MAGSYS": "AB"}, None, UNCALIBRATED),
+        ({"ABMAGZP": -99.0}, None, UNCALIBRATED),
         ({"FLUXMAG0": 0.0}, None, UNCALIBRATED),
         # Surveys whose pixels were resampled, or whose cards are not all there.
         (PS1 | {"EXPTIME": 100.0}, 0.5, UNCALIBRATED),
