@@ -221,6 +221,22 @@ def test_what_cannot_be_packed_is_named_and_has_its_row(pictures, tmp_path, caps
         pack_images(InputFiles.of(read_catalog(tmp_path / "catalog.ecsv")), tmp_path / "s", shard_size=2)
 
 
+@pytest.mark.parametrize(
+    ("words", "scale", "side"),
+    [([], None, 16), (["0.4arcsec"], 0.4, 16), (["0.4arcsec", "--width", "4arcsec"], 0.4, 10)],
+)
+def test_images_without_wcs_are_packed_with_a_stated_scale(tmp_path, words, scale, side):
+    from galcnn.cli.main import main
+
+    header = fits.Header({"BUNIT": "nJy", "FILTER": "r"})
+    fits.PrimaryHDU(np.arange(256.0).reshape(16, 16), header).writeto(tmp_path / "a.fits")
+    (tmp_path / "catalog.csv").write_text("id,image\na,a.fits\n")
+    command = ["pack", "--catalog", str(tmp_path / "catalog.csv"), "--out", str(tmp_path / "s"), "--quiet"]
+    assert main([*command, *(["--pixel-scale", *words] if words else [])]) == 0
+    spec = FromShards(Catalog(QTable({"id": ["a"]})), tmp_path / "s").inputs
+    assert (spec.pixel_scale, spec.shape) == (scale, (side, side))
+
+
 def test_images_are_named_by_their_files_without_suffix(tmp_path):
     spec = InputSpec(("g",), "nJy", (8, 8))
     paths = [tmp_path / "J0123+12.5.fits", "J0123+12.7.fits.gz", "c.png"]
