@@ -71,6 +71,11 @@ class Unit:
         return f"{self.number} ({name})" if name else str(self.number)
 
     @property
+    def behind_end(self) -> int:
+        """Number of bytes behind END, where a header is blank: a moved block of cards, for example."""
+        return len(self.tail[3:].strip(b" \0"))
+
+    @property
     def tiled(self) -> bool:
         """True if this is a tile-compressed image."""
         table = self.text("XTENSION") in ("BINTABLE", "A3DTABLE")
@@ -115,6 +120,8 @@ def units_of(handle: BinaryIO, size: int, limit: int) -> list[Unit]:
             raise UnreadableImageError(message(f"at most {_MOST_HDUS} HDUs", "Fetch it again."))
         unit = _unit(handle, block, start, len(units))
         units.append(unit)
+        if unit.ours and unit.behind_end:
+            raise _refusal(unit, "nothing behind the END of its header", n_bytes=unit.behind_end)
         # A file without padding at its end is left to astropy, which says so.
         if unit.data + unit.size > size:
             needed = unit.data + unit.size

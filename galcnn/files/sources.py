@@ -277,6 +277,9 @@ def _plain(source: Source, notes: Notes, *, parts: bool) -> Iterator[tuple[Binar
             if plain is not None:
                 handle, size = io.BytesIO(plain), len(plain)
                 units = units_of(handle, size, sys.maxsize)
+        for unit in units:
+            if unit.behind_end:
+                notes.append(f"{unit.behind_end} bytes behind the END of HDU {unit.name} are not read")
         end = units[-1].end if units else size
         if end < size:
             notes.append(f"{size - end} bytes after the last HDU are not read")

@@ -336,11 +336,11 @@ _SQUASHING = {
 _PROBABILITIES = {"LogSoftmax", "Sigmoid", "Softmax"}
 #: Operations on single numbers, and those that select, join or add up numbers without weights.
 _MIXING = {
-    "Add", "AddN", "AddV2", "AvgPool", "BiasAdd", "BroadcastTo", "ClipByValue", "Concat", "ConcatV2", "Div",
-    "DivNoNan", "Exp", "GatherNd", "GatherV2", "Log", "Log1p", "Max", "MaxPool", "Maximum", "Mean", "Min",
-    "Minimum", "Mul", "MulNoNan", "Neg", "Pack", "Pad", "PadV2", "Pow", "Prod", "RealDiv", "Reciprocal",
-    "ReverseV2", "Rsqrt", "Select", "SelectV2", "Slice", "Split", "SplitV", "Sqrt", "Square", "StridedSlice",
-    "Sub", "Sum", "Tile", "Unpack", "Xdivy",
+    "Add", "AddN", "AddV2", "AvgPool", "BiasAdd", "BroadcastTo", "Ceil", "ClipByValue", "Concat",
+    "ConcatV2", "Div", "DivNoNan", "Exp", "Floor", "GatherNd", "GatherV2", "Log", "Log1p", "Max",
+    "MaxPool", "Maximum", "Mean", "Min", "Minimum", "Mul", "MulNoNan", "Neg", "Pack", "Pad", "PadV2",
+    "Pow", "Prod", "RealDiv", "Reciprocal", "ReverseV2", "Rint", "Round", "Rsqrt", "Select", "SelectV2",
+    "Slice", "Split", "SplitV", "Sqrt", "Square", "StridedSlice", "Sub", "Sum", "Tile", "Unpack", "Xdivy",
 }  # fmt: skip
 _DIVISIONS = {"Div", "DivNoNan", "RealDiv", "Reciprocal", "Xdivy"}
 #: Operations that read the shape of a tensor and not its values.

@@ -236,6 +236,27 @@ def test_sums_of_all_files_of_a_galaxy_are_noted_or_refused(tmp_path):
         load_cutout(whole, companions=beside, strict=True)
 
 
+def test_cards_behind_the_end_of_a_header_are_noted_or_refused(tmp_path):
+    """A sum does not see that two cards changed places; one behind END is no card."""
+
+    def exchanged(raw, key):
+        at, end = raw.index(key.ljust(8) + b"="), raw.index(b"END".ljust(80))
+        card = raw[at : at + 80]
+        return raw[:at] + raw[end + 80 : end + 160] + raw[at + 80 : end + 80] + card + raw[end + 160 :]
+
+    raw = plain(checksum=True)
+    assert load_cutout(raw).bands == ("r",)
+    cutout = load_cutout(exchanged(raw, b"FILTER"))
+    assert cutout.bands == ("band1",)
+    behind = len(raw[raw.index(b"FILTER  =") :][:80].strip())
+    assert f"{behind} bytes behind the END of HDU 0 are not read" in cutout.meta["notes"]
+    assert not any("does not match" in note for note in cutout.meta["notes"])
+    path = tmp_path / "own.fits"
+    save_cutout(Cutout(np.ones((1, 8, 8)), ("r",)), path)
+    with pytest.raises(UnreadableImageError, match="nothing behind the END"):
+        load_cutout(exchanged(path.read_bytes(), b"SURVEY"))
+
+
 @pytest.mark.parametrize("dtype", ["u1", "i2", "u2", "i4", "u4", "i8", "f4", "f8"])
 def test_whole_files_of_every_type_match(dtype):
     data = RNG.integers(0, 200, (5, 7)).astype(dtype)

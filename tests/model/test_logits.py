@@ -166,6 +166,8 @@ MIXED = {
     "sigmoid times five": lambda: ends(lambda x: dense("sigmoid")(x) * 5),
     "logarithm": lambda: ends(lambda x: ops.log(soft(x))),
     "clipped": lambda: ends(lambda x: ops.clip(soft(x), 1e-7, 1)),
+    "rounded": lambda: ends(lambda x: ops.round(soft(x))),
+    "floored": lambda: ends(lambda x: ops.floor(10 * soft(x)) / 10),
     "batch norm": lambda: ends(lambda x: layers.BatchNormalization()(soft(x))),
     "length": lambda: ends(lambda x: layers.UnitNormalization()(soft(x))),
     "chosen": lambda: ends(lambda x: ops.where(dense()(x) > 0, soft(x), soft(x))),
