@@ -313,7 +313,7 @@ def test_uncertainty_records_are_kept_beside_their_model_alone(tmp_path):
     with pytest.raises(ValueError, match="the record of this model"):
         UncertaintyRecord.read(tmp_path, "other")
     path.write_text(path.read_text().replace('"format": 1', '"format": 9'))
-    with pytest.raises(ValueError, match="format 9: update galcnn"):
+    with pytest.raises(ValueError, match=r"format=9\. Update galcnn"):
         UncertaintyRecord.read(tmp_path, "hash")
     path.write_text("{")
     with pytest.raises(ValueError, match=r"uncertainty.json as galcnn calibrate wrote it"):
