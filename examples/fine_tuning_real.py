@@ -173,7 +173,7 @@ def main():
     found = pool(asked, votes)
     counts = {name: int(np.sum(found["class"] == name)) for name in ("positive", "other")}
     print(
-        f"{asked.task}: {counts}, {int(np.sum(~found['tested']))} with a copy in the vote network's pictures"
+        f"{asked.task}: {counts}, {int(np.sum(~found['tested']))} that the vote network knows are not tested"
     )
     for n in numbers:
         done = {}
