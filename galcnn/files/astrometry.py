@@ -97,8 +97,7 @@ def celestial_wcs(
         if frame.name not in _SKY:
             return None, [*notes, f"no WCS: {frame.name} coordinates are not those of a galaxy"]
         ny, nx = shape
-        x, y = nx - 1, ny - 1
-        x, y = x / 2, y / 2  # the middle, whose pixel has four sides
+        x, y = (nx - 1) / 2, (ny - 1) / 2  # the middle, whose pixel has four sides
         corners = [[0, 0], [2 * x, 0], [0, 2 * y], [2 * x, 2 * y]]
         middle = [[x, y], [x - 0.5, y], [x + 0.5, y], [x, y - 0.5], [x, y + 0.5]]
         places = wcs.all_pix2world(corners + middle, 0)
