@@ -37,7 +37,11 @@ def image_bytes(values: npt.NDArray[Any], cards: Iterable[Card]) -> bytes:
 def text_table_bytes(columns: Mapping[str, Sequence[str]], cards: Iterable[Card]) -> bytes:
     """Return a table extension of columns of printable ASCII."""
     arrays = {name: np.array(values, dtype="S") for name, values in columns.items()}
-    rows = np.rec.fromarrays(list(arrays.values()), names=list(arrays))
+    rows = np.zeros(
+        len(next(iter(arrays.values()))), dtype=[(name, array.dtype) for name, array in arrays.items()]
+    )
+    for name, array in arrays.items():
+        rows[name] = array
     axes = _axes(8, (rows.itemsize, len(rows)), "length of dimension {}")
     counts = ("PCOUNT", 0, "number of group parameters"), ("GCOUNT", 1, "number of groups")
     fields: list[Card] = [("TFIELDS", len(arrays), "number of table fields")]
@@ -70,4 +74,4 @@ def _hdu(cards: Iterable[Card], data: bytes) -> bytes:
 # Most cards of a survey's files are the same, and astropy formats them slowly.
 @functools.lru_cache(maxsize=4096, typed=True)
 def _text(keyword: str, value: str | float, comment: str) -> bytes:
-    return fits.Card(keyword, value, comment or None).image.encode("ascii")
+    return str(fits.Card(keyword, value, comment or None)).encode("ascii")

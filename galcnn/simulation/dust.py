@@ -67,7 +67,7 @@ def _screen(inclination: float, height: float) -> npt.NDArray[np.float64]:
     """Return the optical depth, in pixels, of a disc of dust of unit depth whose centre is in the middle."""
     flat = math.cos(math.radians(inclination))
     x, y = (
-        (np.arange(math.ceil(side / _STEP)) + 0.5) * _STEP * EXPONENTIAL
+        np.arange(0.5, math.ceil(side / _STEP), dtype=np.float64) * (_STEP * EXPONENTIAL)
         for side in (_REACH, _REACH * flat + 0.5)
     )
     quarter = depth_along(x[np.newaxis], y[:, np.newaxis], height=height, inclination=inclination)
