@@ -81,8 +81,8 @@ class StartSettings:
     Attributes
     ----------
     model : str
-        Parent model: a folder, a name of galcnn models, a file, ``keras.applications:NAME:imagenet``,
-        ``keras_hub:PRESET`` or ``hf://owner/name@revision``.
+        Parent model: a folder, a file, or the name of a model that ships with galcnn. Also
+        ``keras.applications:NAME:imagenet``, ``keras_hub:PRESET`` or ``hf://owner/name@revision``.
         Folders hold a model of galcnn or an encoder in the format of timm. See
         `galcnn.model.pretrained.resolve`.
     freeze : {"none", "body", "all"} or int

@@ -174,7 +174,7 @@ def test_a_manifest_that_could_not_be_written_stops_before_the_work(catalog, tmp
         (["nonsense"], "NoSuchCommand"),
         (["classify"], "MissingParameter"),
         (["info", "nowhere"], "FileNotFoundError"),
-        (["classify", "m", "x.fits"], "UsageError"),
+        (["classify", "m", "x.fits"], "FileNotFoundError"),
         (["classify", "m", "--requests", "nowhere"], "FileNotFoundError"),
     ],
 )

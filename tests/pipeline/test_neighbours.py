@@ -222,9 +222,10 @@ def test_tables_that_do_not_fit_are_refused(cloud, tmp_path):
     with pytest.raises(ValueError, match="Run galcnn classify --embeddings"):
         read_embedded(written(tmp_path / "bare.parquet", cloud, embedding=None))
     with pytest.raises(ValueError, match="embeddings of one length"):
-        read_embedded(written(tmp_path / "odd.parquet", cloud, embedding=[[1.0]] * 300))
-    with pytest.raises(ValueError, match="columns p_<class>"):
-        read_embedded(written(tmp_path / "votes.parquet", cloud, p_a=None, p_b=None, p_c=None))
+        read_embedded(written(tmp_path / "odd.parquet", cloud, embedding=[[1.0]] * 299 + [[1.0, 2.0]]))
+    bare = read_embedded(written(tmp_path / "votes.parquet", cloud, p_a=None, p_b=None, p_c=None))
+    assert bare.classes == ()
+    assert bare.probabilities.shape == (300, 0)
     (tmp_path / "text.parquet").write_text("x")
     with pytest.raises(ValueError, match="a Parquet table"):
         read_embedded(tmp_path / "text.parquet")

@@ -121,7 +121,7 @@ def test_only_flux_is_rendered():
             render(a_cutout((1, 1, 1), unit=unit))
     with pytest.raises(ValueError, match="whose pixel scale is known"):
         render(a_cutout((1, 1, 1), wcs=None))
-    with pytest.raises(ValueError, match=r"a style among \('sdss',\)"):
+    with pytest.raises(ValueError, match=r"a render step among \('sdss',\)"):
         render(a_cutout((1, 1, 1)), "hubble")
 
 
@@ -152,7 +152,7 @@ def test_settings_of_your_own_are_applied_and_recorded():
     record = json.loads(json.dumps(picture.meta["render"], allow_nan=False))
     assert record == {
         "name": "linear", "bands": ["i", "r", "g"], "scales": [50.0, 25.0, 12.5], "nonlinearity": 0.0,
-        "pixel_scale": 0.396, "substitutes": {}, "from_pixel_scale": pytest.approx(0.396),
+        "pixel_scale": 0.396, "substitutes": {}, "frame": None, "from_pixel_scale": pytest.approx(0.396),
     }  # fmt: skip
 
 
