@@ -10,7 +10,7 @@ import numpy as np
 from astropy.coordinates import BarycentricMeanEcliptic, SkyCoord, Supergalactic
 from astropy.coordinates.baseframe import BaseCoordinateFrame
 from astropy.io import fits
-from astropy.wcs import WCS, WCSBase, WcsError, Wcsprm
+from astropy.wcs import WCS, NoConvergence, WCSBase, WcsError, Wcsprm
 from astropy.wcs.utils import wcs_to_celestial_frame
 
 from galcnn.files.plain import Cards
@@ -125,12 +125,18 @@ def central_place(wcs: WCS, shape: tuple[int, int]) -> SkyCoord:
 
 
 def pixel_of(wcs: WCS, position: SkyCoord) -> tuple[float, float]:
-    """Return x and y of a sky position, as `WCS.world_to_pixel`, which is ten times slower."""
+    """Return x and y of a sky position, as `WCS.world_to_pixel`, which is ten times slower.
+
+    NaN where a distortion, which is defined for the image only, has no inverse.
+    """
     wcs.wcs.set()
     sky = position.transform_to(_frame(wcs)).spherical
     world = np.empty((1, 2))
     world[0, wcs.wcs.lng], world[0, wcs.wcs.lat] = sky.lon.deg, sky.lat.deg
-    x, y = wcs.all_world2pix(world, 0)[0].tolist()
+    try:
+        x, y = wcs.all_world2pix(world, 0)[0].tolist()
+    except NoConvergence:
+        return float("nan"), float("nan")
     return x, y
 
 

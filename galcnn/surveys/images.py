@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 from astropy.convolution import discretize_model
 from astropy.modeling.models import Moffat2D
-from astropy.wcs import NoConvergence
 
 from galcnn.cutout import Cutout
 from galcnn.errors import BadResponseError, CoverageError, UnreadableImageError, message
 from galcnn.files import load_cutout
+from galcnn.files.astrometry import pixel_of
 from galcnn.files.sources import untrusted
 from galcnn.surveys.http import Answer
 from galcnn.transforms import align, combine
@@ -93,15 +93,12 @@ def _pixel_of(image: Cutout, position: SkyCoord) -> tuple[float, float]:
     """Return the pixel position (x, y), from 0; NaN if it is not on this side of the projection."""
     if image.wcs is None:
         raise BadResponseError(message("an image with a WCS", "Use images that have one.", wcs=None))
-    try:
-        x, y = image.wcs.world_to_pixel(position)
-    except NoConvergence:  # a distortion is defined for the image only
-        return float("nan"), float("nan")
+    x, y = pixel_of(image.wcs, position)
     back = image.wcs.pixel_to_world(x, y)
     scale = image.pixel_scale
     if not np.isfinite([x, y]).all() or scale is None or back.separation(position) > scale:
         return float("nan"), float("nan")
-    return float(x), float(y)
+    return x, y
 
 
 def _offset(one: Cutout, other: Cutout) -> float:

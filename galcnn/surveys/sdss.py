@@ -14,7 +14,7 @@ from astropy.table import Table
 
 from galcnn.cutout import Cutout
 from galcnn.errors import BadResponseError, CoverageError, UnreadableImageError, message
-from galcnn.files.astrometry import celestial_wcs
+from galcnn.files.astrometry import celestial_wcs, pixel_of
 from galcnn.files.sources import opened, untrusted
 from galcnn.photometry.units import NANOMAGGY
 from galcnn.surveys.checks import Wanted, received
@@ -231,8 +231,8 @@ class SDSSSurvey(ServedSurvey):
             if answer.status == 200:
                 planes = []
                 for band, frame in zip(want.bands, frames, strict=True):
-                    x, y = frame.wcs.world_to_pixel(want.position)  # type: ignore[union-attr]  # frames have a WCS
-                    planes.append(_psf_of(answer, self.bands.index(band), row=float(y), column=float(x)))
+                    x, y = pixel_of(frame.wcs, want.position)  # type: ignore[arg-type]  # frames have a WCS
+                    planes.append(_psf_of(answer, self.bands.index(band), row=y, column=x))
                 return np.stack(planes), "psField of the field, at the position"
             answers.pop()
         widths = [one.psf_width[band] for band in want.bands]

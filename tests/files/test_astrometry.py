@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.wcs import WCS, Sip
 
+from galcnn.errors import UnreadableImageError
+from galcnn.files import load_cutout
 from galcnn.files.astrometry import celestial_wcs, lost_tables, pixel_of, wcs_cards
 
 SHAPE = (40, 60)
@@ -232,3 +235,20 @@ def test_pixels_of_a_position_are_astropys(axes, frame):
     place = wcs.pixel_to_world(12.25, 51.5).icrs
     assert pixel_of(wcs, place) == pytest.approx((12.25, 51.5), abs=1e-6)
     assert pixel_of(wcs, place) == pytest.approx(np.stack(wcs.world_to_pixel(place)), abs=1e-9)
+
+
+def test_a_distortion_without_an_inverse_gives_no_pixel(tmp_path):
+    """Far outside the image the polynomial cannot be inverted: astropy warns, and gives a false place."""
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype, wcs.wcs.cdelt = ["RA---TAN-SIP", "DEC--TAN-SIP"], [-1e-4, 1e-4]
+    wcs.wcs.crval, wcs.wcs.crpix = [150, 2], [40, 30]
+    terms = np.zeros((4, 4))
+    terms[2, 0], terms[3, 0] = 1e-3, 1e-5
+    wcs.sip = Sip(terms, terms.T.copy(), None, None, [40, 30])
+    far = SkyCoord(150.9, 2.9, unit="deg")
+    with pytest.warns(UserWarning, match="failed to converge"):
+        assert np.abs(wcs.world_to_pixel(far)).max() > 1e6
+    assert np.isnan(pixel_of(wcs, far)).all()
+    fits.writeto(tmp_path / "image.fits", np.ones((60, 80), np.float32), wcs.to_header(relax=True))
+    with pytest.raises(UnreadableImageError, match="the galaxy inside of the image"):
+        load_cutout(tmp_path / "image.fits", position=far)
