@@ -9,13 +9,7 @@ from galcnn.cli import options
 
 @click.command(name="convert", cls=options.Command)
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
-@options.bands
-@options.grid
-@options.width
-@options.hdu
-@options.zero_point
-@options.strict
-@options.pixel_scale
+@options.image_files
 @options.companions()
 @click.option("--psf", metavar="FILE|HDU", help="PSF, on pixels of the size of the image's.")
 @options.section(

@@ -17,14 +17,7 @@ from galcnn.cli.answers import tell
 @options.catalog_id
 @options.catalog_image
 @options.images_folder
-@options.bands
-@options.size
-@options.render
-@options.grid
-@options.width
-@options.hdu
-@options.zero_point
-@options.strict
+@options.catalog_files
 @click.option(
     "--scaling",
     type=click.Choice(["0-1", "mean-std"]),

@@ -15,13 +15,7 @@ from galcnn.cli.answers import tell
 @click.option("--classes", required=True, metavar="A,B,...", help="Classes; the first nine have keys.")
 @options.number(200, "Number of galaxies, the first of the table.")
 @options.pictures
-@options.bands
-@options.grid
-@options.width
-@options.hdu
-@options.zero_point
-@options.pixel_scale
-@options.strict
+@options.image_files
 @click.option("--from", "start", metavar="MODEL", default="MODEL", help="Model of the next training.")
 @click.option("--out", required=True, metavar="FILE.html", help="The page.")
 @options.overwrite

@@ -405,9 +405,10 @@ render: Decorator = _joined(
         help="Frame of rendered images that are scaled to the galaxy, in Petrosian radii: petrosian:4.",
     ),
 )
-#: Options by which image files are read, parsed by `reading`; --render is passed to the model.
+#: Options by which image files are read, parsed by `reading`; those for a model, to which --render is passed;
+#: and those of the images of a catalog where no model says how.
+image_files: Decorator = _joined(bands, grid, width, hdu, zero_point, pixel_scale, strict)
 files: Decorator = _joined(bands, fit, grid, render, width, hdu, zero_point, pixel_scale, strict)
-#: Options by which the image files of a catalog are read where no model says how.
 catalog_files: Decorator = _joined(bands, size, grid, render, width, hdu, zero_point, pixel_scale, strict)
 _trained_image_column: Decorator = click.option(
     "--image-column",

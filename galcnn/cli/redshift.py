@@ -23,13 +23,7 @@ from galcnn.cli.wording import sentence
     click.option("--images", "folder", metavar="DIR", help="Folder of the images of the catalog."),
 )
 @options.one_galaxy
-@options.bands
-@options.grid
-@options.width
-@options.hdu
-@options.zero_point
-@options.pixel_scale
-@options.strict
+@options.image_files
 @click.option("--redshift", "own", type=float, help="Redshift of galaxies without one in file and catalog.")
 @click.option("--psf-fwhm", type=float, help="FWHM of the PSF of images without one, arcsec.")
 @click.option("--linear-counts", is_flag=True, help="Accept counts without a zero point.")

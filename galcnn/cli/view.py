@@ -34,13 +34,7 @@ _OF_TABLES = (
 @options.pictures
 @click.option("--label", metavar="C", help="Column of the catalog with the true class.")
 @options.one_galaxy
-@options.bands
-@options.grid
-@options.width
-@options.hdu
-@options.zero_point
-@options.pixel_scale
-@options.strict
+@options.image_files
 @options.save("Draw to this file (PNG or PDF), without a viewer.")
 @click.option(
     "--out", metavar="DIR", help="Write a FITS file and a PNG per layer, contours, regions and ds9.sh."
