@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from galcnn._runtime import atomic
-from galcnn.errors import UnreadableImageError, message
+from galcnn.errors import UnreadableImageError, message, without_content
 from galcnn.model import InputSpec
 
 
@@ -172,6 +172,6 @@ def _read(record: Path) -> Shard:
                 "the record of a shard, with the ids of its galaxies",
                 "Pack again.",
                 path=str(record),
-                error=f"{type(error).__name__}: {error}",
+                error=without_content(error),
             )
         ) from error

@@ -123,7 +123,7 @@ def check_weights_file(path: Path) -> None:
         with h5py.File(path, "r") as file:
             _check_weights(file, set())
     except (OSError, KeyError, RuntimeError, TypeError) as error:
-        raise _refused(f"weights that cannot be read: {error}") from error
+        raise _refused(f"weights that cannot be read: {without_content(error)}") from error
 
 
 def check_registered(network: keras.Model) -> None:
