@@ -231,7 +231,7 @@ class SDSSSurvey(ServedSurvey):
             if answer.status == 200:
                 planes = []
                 for band, frame in zip(want.bands, frames, strict=True):
-                    x, y = pixel_of(frame.wcs, want.position)  # type: ignore[arg-type]  # frames have a WCS
+                    x, y = pixel_of(frame.wcs, want.position)
                     planes.append(_psf_of(answer, self.bands.index(band), row=y, column=x))
                 return np.stack(planes), "psField of the field, at the position"
             answers.pop()
