@@ -30,8 +30,8 @@ PRIORS = ("catalog", "sqrt", "uniform")
 SEEDS = {f"seed-{seed}": {"seed": seed} for seed in range(5)}
 SPLIT = {"split-1": {"seed": 1, "data": {"split_seed": 1}}}
 CHANGES = {
-    "four blocks, 4 x 4 cells": {"network": {"widths": [16, 32, 64, 128]}},
-    "blocks of 16, 32, 96": {"network": {"widths": [16, 32, 96]}},
+    "4 x 4 cells": {"network": {"poolings": 3}},
+    "three blocks": {"network": {"widths": [24, 48, 96]}},
     "residual": {"network": {"residual": True}},
     "45 epochs": {"training": {"epochs": 45}},
     "no label smoothing": {"training": {"label_smoothing": 0.0}},

@@ -23,7 +23,7 @@ VARIANTS: tuple[str, ...] = get_args(Variant)
 
 
 def _network() -> NetworkSettings:
-    return NetworkSettings(widths=(16, 32, 64, 128), depth=1, stem=0, field=1.0, dropout=0.0)
+    return NetworkSettings(widths=(16, 32, 64, 128), poolings=3, depth=1, stem=0, field=1.0, dropout=0.0)
 
 
 def _training() -> TrainingSettings:

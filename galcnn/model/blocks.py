@@ -104,12 +104,13 @@ def known_initializer(identifier: Identifier) -> keras.initializers.Initializer:
 def block_features(x: Any, make: LayerMaker) -> Any:
     """Apply the stem and the blocks."""
     settings = make.settings
-    halvings = len(settings.widths) - 1 + (settings.stem > 0)
+    poolings = min(settings.poolings, len(settings.widths) - 1)
+    halvings = poolings + (settings.stem > 0)
     if min(x.shape[1:3]) < 2**halvings:
         raise ValueError(
             message(
                 f"images of at least {2**halvings} pixels for {halvings} halvings",
-                "Use fewer widths.",
+                "Use fewer poolings.",
                 shape=tuple(x.shape[1:3]),
                 field=settings.field,
             )
@@ -125,7 +126,7 @@ def block_features(x: Any, make: LayerMaker) -> Any:
                 dtype=make.dtype,
                 name=f"spatial_dropout{block}",
             )(x)
-        if block < len(settings.widths):
+        if block <= poolings:
             x = _POOLINGS[settings.pooling](2, dtype=make.dtype, name=f"pool{block}")(x)
     return x
 

@@ -18,7 +18,7 @@ _AVERAGINGS = ("prediction", "always")
 _PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
 #: Settings that have no effect on an architecture of keras.applications.
 _OF_BLOCKS = (
-    "widths", "depth", "stem", "kernel", "residual", "normalization", "activation", "pooling",
+    "widths", "depth", "stem", "kernel", "residual", "normalization", "activation", "pooling", "poolings",
     "spatial_dropout", "initializer",
 )  # fmt: skip
 
@@ -31,7 +31,7 @@ class NetworkSettings:
     ----------
     architecture : str
         Network: ``"blocks"``, or one of `keras.applications` such as ``"ResNet50V2"``. Blocks are
-        convolutions, separated by poolings that halve the grid. A network of `keras.applications` is
+        convolutions; poolings after the first ones halve the grid. A network of `keras.applications` is
         built for any number of bands, without its pretrained weights, head and rescaling.
     widths : tuple of int
         Number of filters of the convolutions in each block.
@@ -54,7 +54,10 @@ class NetworkSettings:
     activation : str or mapping
         Activation function, as a Keras identifier.
     pooling : {"max", "average"}
-        Pooling at the end of each block except the last.
+        Pooling that halves the grid.
+    poolings : int
+        Number of poolings: the first blocks end in one each, never the last block. The feature maps
+        of a picture of 64 pixels, with a stem, have 32 / 2**poolings cells a side.
     orientations : {1, 4, 8} or None
         Number of orientations that the network averages: 4 rotations, or 8 with mirror images. The
         feature maps of the rotated images are rotated back and averaged. The logits are then
@@ -94,7 +97,7 @@ class NetworkSettings:
     """
 
     architecture: str = BLOCKS
-    widths: tuple[int, ...] = (24, 48, 96)
+    widths: tuple[int, ...] = (16, 32, 64, 128)
     depth: int = 2
     residual: bool = False
     stem: int = 16
@@ -103,6 +106,7 @@ class NetworkSettings:
     normalization: Literal["batch", "group", "layer", "none"] = "batch"
     activation: Identifier = "relu"
     pooling: Literal["max", "average"] = "max"
+    poolings: int = 2
     orientations: Literal[1, 4, 8] | None = None
     averaging: Literal["prediction", "always"] = "prediction"
     dropout: float = 0.2
@@ -118,16 +122,19 @@ class NetworkSettings:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "widths", tuple(int(w) for w in self.widths))
-        if not self.widths or min(self.widths) < 1 or self.depth < 1 or self.stem < 0 or self.kernel < 1:
+        if not self.widths or min(*self.widths, self.depth, self.kernel) < 1:
             raise ValueError(
                 message(
                     "widths, depth and kernel of at least 1",
                     "",
                     widths=self.widths,
                     depth=self.depth,
-                    stem=self.stem,
                     kernel=self.kernel,
                 )
+            )
+        if min(self.stem, self.poolings) < 0:
+            raise ValueError(
+                message("stem and poolings of at least 0", "", stem=self.stem, poolings=self.poolings)
             )
         if self.field is not None and not 0 < self.field <= 1:
             raise ValueError(message("a field in (0, 1]", "", field=self.field))

@@ -103,7 +103,7 @@ def run_demo(
     clock.lap("simulate")
     experiment = Experiment(
         DataSettings(str(out / "catalog.ecsv"), survey="galcnn simulated survey", licence="BSD-3-Clause"),
-        NetworkSettings(widths=(16, 32, 64, 128), depth=1, stem=0),
+        NetworkSettings(widths=(16, 32, 64, 128), poolings=3, depth=1, stem=0),
         # No label smoothing, since the labels are exact: it would only lower the probabilities.
         TrainingSettings(
             epochs=chosen.epochs,

@@ -20,6 +20,20 @@ def test_parameters_are_those_of_the_formula():
     assert net.count_params() == convolutions + 4 * (4 + 8 + 8 + 16 + 16) + (16 + 1) * 4
 
 
+@pytest.mark.parametrize(("poolings", "cells"), [(0, 32), (1, 16), (2, 8), (3, 4), (9, 4)])
+def test_poolings_halve_the_grid_after_the_first_blocks_and_never_after_the_last(poolings, cells):
+    settings = NetworkSettings(widths=(4, 4, 4, 4), depth=1, stem=0, poolings=poolings)
+    net = build_network((32, 32, 1), 2, settings=settings)
+    assert net.get_layer("gap").input.shape[1:] == (cells, cells, 4)
+    pooled = [layer.name for layer in net.layers if layer.name.startswith("pool")]
+    assert pooled == [f"pool{block}" for block in range(1, min(poolings, 3) + 1)]
+
+
+def test_the_default_network_has_8_cells_a_side_for_pictures_of_96_pixels_cut_to_two_thirds():
+    net = build_network((96, 96, 3), 4, settings=NetworkSettings(field=2 / 3))
+    assert net.get_layer("gap").input.shape[1:] == (8, 8, 128)
+
+
 def test_it_ends_in_logits_without_a_softmax():
     net = build_network((16, 16, 1), 3, settings=NetworkSettings(widths=(4,)))
     assert net.name == "network"
@@ -122,6 +136,7 @@ def test_group_and_layer_norm_make_each_image_its_own_reference():
         (lambda: NetworkSettings(field=0.0), r"a field in \(0, 1\]"),
         (lambda: build_network((30, 30, 3), 2, settings=NetworkSettings(field=0.2)), "images of at least 8"),
         (lambda: NetworkSettings(widths=()), "widths, depth and kernel of at least 1"),
+        (lambda: NetworkSettings(poolings=-1), "stem and poolings of at least 0"),
         (lambda: NetworkSettings(dropout=1.0), r"dropout rate in \[0, 1\)"),
         (
             lambda: assemble(keras.Sequential(name="x"), keras.Sequential(name="network")),
