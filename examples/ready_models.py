@@ -124,7 +124,7 @@ def main():
     if asked.name == "simulated":
         run_demo(
             source,
-            settings=DemoSettings(number=900, new=6, explained=1, epochs=10, seed=60427),
+            settings=DemoSettings(new=6, explained=1, seed=60427),
             progress=bars,
         )
         source = source / "model"

@@ -20,7 +20,7 @@ from galcnn.cli import options
 @options.device
 @options.quiet
 def command(out: str, overwrite: bool, number: int, epochs: int, seed: int, device: str, quiet: bool) -> None:
-    """Simulate, train, classify and explain, in a few minutes.
+    """Simulate, train, classify and explain, in a few minutes; first with a model that ships.
 
     \b
     galcnn demo
@@ -30,11 +30,15 @@ def command(out: str, overwrite: bool, number: int, epochs: int, seed: int, devi
 
     options.check_folder(out, overwrite=overwrite)
     load_tensorflow(device=device)
-    from galcnn.pipeline import DemoSettings, run_demo
+    from galcnn.pipeline import DemoSettings, run_demo, show_ready_model
 
     settings = DemoSettings(number=number, epochs=epochs, seed=seed)
-    click.echo(run_demo(out, settings=settings, progress=options.progress(quiet), overwrite=overwrite))
+    progress = options.progress(quiet)
+    click.echo(show_ready_model(out, settings=settings, progress=progress, overwrite=overwrite))
+    click.echo(f"Maps: {out}/ready.png. Now a model of its own is trained.\n")
+    click.echo(run_demo(out, settings=settings, progress=progress, overwrite=overwrite))
     for what, where in (
+        ("the model that ships", f"{out}/ready.png"),
         ("the survey, with truth", f"{out}/catalog.ecsv, {out}/cutouts/"),
         ("the model", f"{out}/model/ (model.keras, card.json, history.csv, test.ecsv)"),
         ("new galaxies, classified", f"{out}/results.ecsv"),

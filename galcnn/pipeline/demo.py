@@ -20,7 +20,7 @@ from galcnn.evaluation import confusion_matrix, evaluate
 from galcnn.experiment import Experiment, train
 from galcnn.experiment.settings import DataSettings
 from galcnn.layers import LayerStack
-from galcnn.model import NetworkSettings, TrainedModel
+from galcnn.model import NetworkSettings, TrainedModel, load_model
 from galcnn.pipeline.atlas.subject import in_turn
 from galcnn.pipeline.explanations import ExplainSettings, explain_files
 from galcnn.pipeline.runs import classify
@@ -60,6 +60,39 @@ class DemoSettings:
     epochs: int = 16
     seed: int = 1
     jobs: int = 2
+
+
+def show_ready_model(
+    folder: str | os.PathLike[str],
+    *,
+    settings: DemoSettings | None = None,
+    progress: Progress = silent,
+    overwrite: bool = False,
+) -> str:
+    """Simulate the new galaxies of the demo, and classify and explain some by the model that ships.
+
+    Parameters
+    ----------
+    folder : path-like
+        Folder of the demo, for ``new/`` and ``ready.png``.
+    settings : DemoSettings, optional
+        Size of the demo; the defaults if not given.
+    progress : galcnn._runtime.progress.Progress
+        Progress display of each step.
+    overwrite : bool
+        If True, simulate the galaxies again.
+
+    Returns
+    -------
+    str
+        Table of the galaxies in Markdown: true class, predicted class and probability.
+    """
+    chosen, out = settings or DemoSettings(), Path(folder)
+    new = _new_galaxies(chosen, out, progress, overwrite)
+    stacks = _explain(load_model("simulated"), new, chosen.explained, out, progress)
+    _draw(stacks, new, out / "ready.png")
+    lines = ["The model `simulated`, which ships with galcnn, on galaxies that it has not seen:", ""]
+    return "\n".join([*lines, *_answers_table(stacks, new)]) + "\n"
 
 
 def run_demo(
@@ -115,23 +148,42 @@ def run_demo(
     )
     trained = train(experiment, out / "model", progress=progress, overwrite=overwrite)
     clock.lap("train and score")
-    # Another seed: galaxies that neither training nor test has seen.
-    other = seeding.integer(seed, "new")
-    sky = simulate_catalog(chosen.new, seed=other)
-    new = write_survey(
-        sky, out / "new", settings=SurveySettings(other), progress=progress, overwrite=overwrite
-    )
-    paths = {name: out / "new" / str(image) for name, image in zip(new.ids, new.table["image"], strict=True)}
-    table = classify(trained, new, InputFiles(paths), progress=progress)
+    new = _new_galaxies(chosen, out, progress, overwrite)
+    table = classify(trained, new, InputFiles(_paths(new, out)), progress=progress)
     table.add_column(new.labels, name="true_class", index=2)
     write_table(table, out / "results.ecsv")
     clock.lap("classify new galaxies")
-    shown = _one_of_each(new, chosen.explained)
+    stacks = _explain(trained, new, chosen.explained, out, progress, layers=True)
+    _draw(stacks, new, out / "galaxies.png")
+    clock.lap("explain and draw")
+    summary = _summary(trained, new, table, stacks, clock.laps)
+    atomic.write_text(out / "summary.md", summary)
+    return summary
+
+
+def _new_galaxies(chosen: DemoSettings, out: Path, progress: Progress, overwrite: bool) -> Catalog:
+    """Simulate galaxies of another seed, which neither training nor test sees; those made before are kept."""
+    other = seeding.integer(chosen.seed, "new")
+    sky = simulate_catalog(chosen.new, seed=other)
+    return write_survey(
+        sky, out / "new", settings=SurveySettings(other), progress=progress, overwrite=overwrite
+    )
+
+
+def _paths(new: Catalog, out: Path) -> dict[str, Path]:
+    return {name: out / "new" / str(image) for name, image in zip(new.ids, new.table["image"], strict=True)}
+
+
+def _explain(
+    trained: TrainedModel, new: Catalog, n: int, out: Path, progress: Progress, *, layers: bool = False
+) -> list[LayerStack]:
+    """Explain n galaxies of the classes in turn, with a layers file each if asked for."""
+    paths, shown = _paths(new, out), _one_of_each(new, n)
     made = explain_files(
         trained,
         InputFiles({name: paths[name] for name in shown}),
         ExplainSettings(),
-        out={name: out / "layers" / f"{name}-layers.fits" for name in shown},
+        out={name: out / "layers" / f"{name}-layers.fits" for name in shown} if layers else None,
         progress=progress,
     )
     stacks = []
@@ -139,13 +191,16 @@ def run_demo(
         if isinstance(stack, Exception):
             raise stack
         stacks.append(stack)
-    truths = dict(zip(new.ids, new.labels.tolist(), strict=True))
-    figure = explanation_figure(stacks, truth=[truths[name] for name in shown], across=2)
-    save_figure(figure, out / "galaxies.png")
-    clock.lap("explain and draw")
-    summary = _summary(trained, new, table, stacks, clock.laps)
-    atomic.write_text(out / "summary.md", summary)
-    return summary
+    return stacks
+
+
+def _truths(new: Catalog) -> dict[str, str]:
+    return dict(zip(new.ids, new.labels.tolist(), strict=True))
+
+
+def _draw(stacks: list[LayerStack], new: Catalog, path: Path) -> None:
+    truths = _truths(new)
+    save_figure(explanation_figure(stacks, truth=[truths[s.id] for s in stacks], across=2), path)
 
 
 class _Clock:
@@ -196,22 +251,18 @@ def _summary(
         lines.append(f"| {name} | {recall['n']} | {_interval(recall)} | {_interval(precision)} |")
     lines += ["", "Confusion matrix of the new galaxies (rows: true class, columns: predicted class):", ""]
     lines += _confusion_table(answers, truths)
-    lines += [
-        "",
-        "Explained:",
-        "",
-        "| galaxy | true class | predicted class | probability | layers |",
-        "|---|---|---|---|---|",
-    ]
-    truth = dict(zip(new.ids, new.labels, strict=True))
-    for stack in stacks:
-        answer, probability = stack.prediction.best[0], stack.prediction.probabilities.max()
-        lines.append(
-            f"| {stack.id} | {truth[stack.id]} | {answer} | {probability:.2f} "
-            f"| layers/{stack.id}-layers.fits |"
-        )
+    lines += ["", "Explained, with `layers/GALAXY-layers.fits`:", "", *_answers_table(stacks, new)]
     lines += ["", "Time: " + ", ".join(f"{name} {seconds:.0f} s" for name, seconds in laps.items()) + "."]
     return "\n".join(lines) + "\n"
+
+
+def _answers_table(stacks: list[LayerStack], new: Catalog) -> list[str]:
+    truth = _truths(new)
+    lines = ["| galaxy | true class | predicted class | probability |", "|---|---|---|---|"]
+    for stack in stacks:
+        answer, probability = stack.prediction.best[0], stack.prediction.probabilities.max()
+        lines.append(f"| {stack.id} | {truth[stack.id]} | {answer} | {probability:.2f} |")
+    return lines
 
 
 def _confusion_table(answers: Prediction, truths: list[str]) -> list[str]:

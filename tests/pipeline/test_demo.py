@@ -9,8 +9,10 @@ from astropy.table import Table
 from PIL import Image
 
 from galcnn.catalog import read_catalog
+from galcnn.files import load_cutout
 from galcnn.layers import LayerStack
-from galcnn.pipeline import DemoSettings, run_demo
+from galcnn.pipeline import DemoSettings, run_demo, show_ready_model
+from galcnn.prediction import predict
 
 
 @pytest.fixture(scope="module")
@@ -71,3 +73,18 @@ def test_a_second_run_goes_on_and_ends_the_same(demo):
     again = json.loads((folder / "model" / "card.json").read_text())
     assert again["data"]["sha256"] == card["data"]["sha256"]
     assert again["metrics"]["n_test"] == card["metrics"]["n_test"]
+
+
+def test_the_model_that_ships_is_shown_on_the_new_galaxies_before(demo):
+    folder, _ = demo
+    told = show_ready_model(folder, settings=DemoSettings(number=60, new=12, explained=3, epochs=1, seed=3))
+    rows = [line.strip("| ").split(" | ") for line in told.splitlines() if line.startswith("| sim")]
+    assert len(rows) == 3
+    new = read_catalog(folder / "new" / "catalog.ecsv")
+    truth = dict(zip(new.ids, new.labels, strict=True))
+    cutouts = [load_cutout(folder / "new" / "cutouts" / f"{row[0]}.fits") for row in rows]
+    answers = predict("simulated", cutouts)
+    for row, best, probabilities in zip(rows, answers.best, answers.probabilities, strict=True):
+        assert row[1:] == [truth[row[0]], best, f"{probabilities.max():.2f}"]
+    with Image.open(folder / "ready.png") as picture:
+        assert min(picture.size) > 500
