@@ -71,8 +71,12 @@ def _finished(target: Path) -> None:
 
 
 @contextlib.contextmanager
-def writing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield a temporary path to write to; it is renamed to `path` on success and removed on failure."""
+def writing(path: str | os.PathLike[str], *, name_at_once: bool = True) -> Iterator[Path]:
+    """Yield a temporary path to write to; it is renamed to `path` on success and removed on failure.
+
+    The content is on the disk before it is renamed. With `name_at_once` the new name is, too; without it a
+    power failure can undo the renaming, until the folder is flushed by `flush_folder`.
+    """
     target = Path(path).resolve()  # symbolic links are followed, not replaced
     _refuse_folder(target)
     _make_folder(target.parent)
@@ -83,7 +87,8 @@ def writing(path: str | os.PathLike[str]) -> Iterator[Path]:
         yield temporary
         _flush(temporary)
         os.replace(temporary, target)
-        _flush_folder(target.parent)
+        if name_at_once:
+            flush_folder(target.parent)
         _finished(target)
     finally:
         temporary.unlink(missing_ok=True)
@@ -108,12 +113,12 @@ def writing_folder(path: str | os.PathLike[str], *, own: Collection[str] | None 
         for file in temporary.rglob("*"):
             if file.is_file():
                 _flush(file)
-        _flush_folder(temporary)
+        flush_folder(temporary)
         if own is not None and _foreign(target, own):
             _remove(target, [*own, *(new.name for new in temporary.iterdir())])
             for new in temporary.iterdir():
                 os.replace(new, target / new.name)
-            _flush_folder(target)
+            flush_folder(target)
         else:
             if target.exists():
                 old = Path(_unused_name(target))
@@ -124,7 +129,7 @@ def writing_folder(path: str | os.PathLike[str], *, own: Collection[str] | None 
                 if old is not None:
                     os.replace(old, target)
                 raise
-        _flush_folder(target.parent)
+        flush_folder(target.parent)
         _finished(target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -372,7 +377,8 @@ def _flush(file: Path) -> None:
         os.fsync(handle.fileno())
 
 
-def _flush_folder(folder: Path) -> None:
+def flush_folder(folder: Path) -> None:
+    """Write the names of the files of a folder to the disk."""
     if os.name == "nt":  # Windows cannot open a folder
         return
     descriptor = os.open(folder, os.O_RDONLY)

@@ -7,7 +7,13 @@ import functools
 import re
 
 import numpy as np
-from astropy.coordinates import BarycentricMeanEcliptic, SkyCoord, Supergalactic
+from astropy.coordinates import (
+    BarycentricMeanEcliptic,
+    SkyCoord,
+    SphericalRepresentation,
+    Supergalactic,
+    UnitSphericalRepresentation,
+)
 from astropy.coordinates.baseframe import BaseCoordinateFrame
 from astropy.io import fits
 from astropy.wcs import WCS, NoConvergence, WCSBase, WcsError, Wcsprm
@@ -15,6 +21,8 @@ from astropy.wcs.utils import wcs_to_celestial_frame
 
 from galcnn.files.plain import Cards
 
+#: Positions that have longitude and latitude without a conversion.
+_SPHERICAL = (SphericalRepresentation, UnitSphericalRepresentation)
 # astropy gets these cards only: dates, observatories, third axes and alternate systems do not affect sky
 # positions, but most faulty headers are faulty there.
 _KEYS = re.compile(
@@ -130,7 +138,9 @@ def pixel_of(wcs: WCS, position: SkyCoord) -> tuple[float, float]:
     NaN where a distortion, which is defined for the image only, has no inverse.
     """
     wcs.wcs.set()
-    sky = position.transform_to(_frame(wcs)).spherical
+    frame, sky = _frame(wcs), position.data
+    if not position.is_equivalent_frame(frame) or not isinstance(sky, _SPHERICAL):
+        sky = position.transform_to(frame).spherical
     world = np.empty((1, 2))
     world[0, wcs.wcs.lng], world[0, wcs.wcs.lat] = sky.lon.deg, sky.lat.deg
     try:

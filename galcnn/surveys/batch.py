@@ -10,13 +10,14 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import astropy.units as u
 import numpy as np
 import numpy.typing as npt
+from astropy.coordinates import SkyCoord
 from filelock import FileLock, Timeout
 
 from galcnn._runtime import atomic
@@ -357,9 +358,6 @@ class _Work:
         File name without suffix, by id.
     done : dict of str to Record
         Record of each galaxy that is settled, by id.
-    alone : set of str
-        Ids of galaxies whose failure says nothing about the service: their width or E(B-V) is missing,
-        or their image cannot be read.
     """
 
     folder: Path
@@ -370,7 +368,6 @@ class _Work:
     cache: Cache | None
     stems: Mapping[str, str]
     done: dict[str, Record]
-    alone: set[str] = field(default_factory=set)
 
     def run(self, requests: Sequence[Request], settings: FetchSettings, progress: Progress) -> None:
         """Fetch until all are done or there are too many consecutive failures."""
@@ -379,11 +376,11 @@ class _Work:
         counts: Counter[str] = Counter()
         failures, earlier = 0, len(self.done)  # galaxies settled by an earlier fetch
 
-        def is_down(record: Record) -> bool:
+        def is_down(answer: Cutout | bytes | Exception) -> bool:
             nonlocal failures
-            if record.status != FAILED:
+            if not isinstance(answer, Exception) or isinstance(answer, CoverageError):
                 failures = 0
-            elif record.id not in self.alone:
+            elif not _is_of_one(answer):
                 failures += 1
             return failures >= settings.give_up_after
 
@@ -411,8 +408,9 @@ class _Work:
             raise _ImpossibleError(message("E(B-V) >= 0 in magnitudes", "Fill in the column.", ebv=ebv))
         if self.cache is not None and (content := self.cache.get(_cache_key(request))) is not None:
             return content
-        cutout = self.survey.cutout(request.position, request.width, self.bands)
-        _check(cutout, request, self.bands)
+        position = request.position
+        cutout = self.survey.cutout(position, request.width, self.bands)
+        _check(cutout, position, self.bands)
         if ebv is not None:
             cutout = correct_extinction(cutout, ebv, system=self.system)
         return cutout if request.redshift is None else replace(cutout, redshift=request.redshift)
@@ -434,10 +432,6 @@ class _Work:
 
     def _refused(self, request: Request, error: Exception) -> Record:
         status = NOT_COVERED if isinstance(error, CoverageError) else FAILED
-        if isinstance(error, _ImpossibleError | UnreadableImageError) or isinstance(
-            error.__cause__, UnreadableImageError
-        ):
-            self.alone.add(request.id)
         record = Record(request.id, status, request.hash, reason=_reason(error))
         self.manifest.add(record)
         return record
@@ -447,11 +441,18 @@ class _Work:
         content = answer if isinstance(answer, bytes) else cutout_bytes(answer)
         if content is not answer and self.cache is not None:
             self.cache.put(_cache_key(request), content)
-        with atomic.writing(self.folder / file) as temporary:
+        # The manifest flushes all names at its end; a fetch that goes on checks each file against it.
+        with atomic.writing(self.folder / file, name_at_once=False) as temporary:
             temporary.write_bytes(content)
             record = Record(request.id, FETCHED, request.hash, file, hashlib.sha256(content).hexdigest())
             self.manifest.add(record)
         return record
+
+
+def _is_of_one(error: Exception) -> bool:
+    """Return True for a failure that says nothing about the service: a gap in the catalog, a bad image."""
+    kinds = _ImpossibleError | UnreadableImageError
+    return isinstance(error, kinds) or isinstance(error.__cause__, kinds)
 
 
 def _cache_key(request: Request) -> str:
@@ -465,7 +466,7 @@ def _reason(error: Exception) -> str:
     return text if known and text else f"{type(error).__name__}: {text}"
 
 
-def _check(cutout: Cutout, request: Request, bands: tuple[str, ...]) -> None:
+def _check(cutout: Cutout, position: SkyCoord, bands: tuple[str, ...]) -> None:
     """Raise an error unless the cutout matches the request: plugins may return anything."""
     if not isinstance(cutout, Cutout):
         raise BadResponseError(message("a Cutout", "Report it.", received=type(cutout).__name__))
@@ -475,7 +476,7 @@ def _check(cutout: Cutout, request: Request, bands: tuple[str, ...]) -> None:
         raise CoverageError(message("a cutout with at least one number", "", found="all NaN"))
     if cutout.wcs is None:
         raise BadResponseError(message("a cutout with a WCS", "Report it.", wcs=None))
-    x, y = pixel_of(cutout.wcs, request.position)
+    x, y = pixel_of(cutout.wcs, position)
     off = max(abs(x - (cutout.shape[1] - 1) / 2), abs(y - (cutout.shape[0] - 1) / 2))
     if not off <= 0.51:
         raise BadResponseError(
@@ -490,33 +491,39 @@ def run(
     *,
     jobs: int,
     time_limit: float,
-    enough: Callable[[Result], bool] = lambda result: False,
+    enough: Callable[[Found | Exception], bool] = lambda answer: False,
 ) -> Generator[Result, None, None]:
-    """Call `ask` for items in parallel and `settle` for each answer or error, as they arrive."""
+    """Call `ask` for `jobs` items at once and `settle` for each answer or error, as they arrive.
+
+    Nothing is asked any more once `enough`, called with each answer or error in turn, returns True.
+    """
     results: queue.SimpleQueue[Future[list[Result]]] = queue.SimpleQueue()
-    stopped, judging = threading.Event(), threading.Lock()
+    stopped, last, judging = threading.Event(), threading.Event(), threading.Lock()
+    asking = threading.Semaphore(jobs)
 
     def work(item: Item) -> list[Result]:
-        if stopped.is_set():
-            return []
         answer: Found | Exception
-        try:
-            answer = within(time_limit, lambda: ask(item), name="galcnn-fetch", stopped=stopped)
-        except Exception as error:  # noqa: BLE001  code of a plugin: its error concerns one object only
-            answer = error
-        if stopped.is_set():
-            return []
+        with asking:
+            if stopped.is_set() or last.is_set():
+                return []
+            try:
+                answer = within(time_limit, lambda: ask(item), name="galcnn-fetch", stopped=stopped)
+            except Exception as error:  # noqa: BLE001  code of a plugin: its error concerns one object only
+                answer = error
+            with judging:
+                if last.is_set() or stopped.is_set():
+                    return []
+                if enough(answer):
+                    last.set()
         try:
             result = settle(item, answer)
-            with judging:
-                if enough(result):
-                    stopped.set()
         except BaseException:
             stopped.set()
             raise
         return [result]
 
-    with ThreadPoolExecutor(jobs) as pool:
+    # Twice as many threads: while one waits for the disk, another asks.
+    with ThreadPoolExecutor(2 * jobs) as pool:
         try:
             for item in items:
                 pool.submit(work, item).add_done_callback(results.put)

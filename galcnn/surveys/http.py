@@ -227,15 +227,15 @@ def get(
         If this is not an http or https address.
     """
     whole = address(url, params)
-    with Session(limits) as one:
-        try:
-            one.get(whole)
-        except (requests.RequestException, ValueError) as error:  # too many redirects, or an invalid target
-            said = without_credentials(_in_words(error))
-            raise BadResponseError(
-                message("an answer", "Check the address.", url=without_credentials(url), error=said)
-            ) from error
-        answer = one.answers[-1]
+    one = Session(limits)
+    try:
+        one.get(whole)
+    except (requests.RequestException, ValueError) as error:  # too many redirects, or an invalid target
+        said = without_credentials(_in_words(error))
+        raise BadResponseError(
+            message("an answer", "Check the address.", url=without_credentials(url), error=said)
+        ) from error
+    answer = one.answers[-1]
     if answer.status not in accept:
         raise BadResponseError(answer.refusal(_AN_ANSWER, "Check the request; the service may have changed."))
     return answer
@@ -258,7 +258,7 @@ class Session(requests.Session):
         if proxy := os.environ.get(PROXY):
             self.proxies = {"http": proxy, "https": proxy}
         for scheme in ("http://", "https://"):
-            self.mount(scheme, _Adapter(limits or Limits()))
+            self.mount(scheme, _adapter(limits or Limits(), os.getpid()))
 
     def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
         """Remove all credentials from a redirect to another server; called for each redirect.
@@ -560,6 +560,13 @@ class _Adapter(HTTPAdapter):
                 url=without_credentials(url),
             )
         )
+
+
+@functools.lru_cache(maxsize=16)
+def _adapter(limits: Limits, process: int) -> _Adapter:
+    """Return the adapter of all sessions of a process with these limits, which keeps connections open."""
+    del process  # a forked process must not write to the connections of its parent
+    return _Adapter(limits)
 
 
 def retry_after(headers: MutableMapping[str, str]) -> float:

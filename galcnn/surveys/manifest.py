@@ -93,7 +93,9 @@ class Manifest:
             self.records[record.id] = record
 
     def close(self) -> None:
-        """Flush all records to the disk and close the file."""
+        """Flush the names of all files and all records to the disk, and close the file."""
+        if (self.folder / FOLDER).is_dir():
+            atomic.flush_folder(self.folder / FOLDER)
         with self._lock:
             self._handle.flush()
             os.fsync(self._handle.fileno())

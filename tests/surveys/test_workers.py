@@ -38,8 +38,9 @@ def test_each_job_is_settled_once_with_its_answer_or_its_error():
 def test_a_late_job_is_settled_as_late_and_never_again():
     jobs = [Job("late", 2.0), Job("b"), Job("c")]
     results = list(run(jobs, Job.ask, Job.settle, jobs=1, time_limit=1))
-    assert results[1:] == ["b", "c"]
-    assert isinstance(results[0], TimeoutError)
+    late = [one for one in results if isinstance(one, TimeoutError)]
+    assert len(late) == 1
+    assert [one for one in results if one not in late] == ["b", "c"]
     time.sleep(1.5)
     assert len(jobs[0].settled) == 1
 
@@ -47,10 +48,10 @@ def test_a_late_job_is_settled_as_late_and_never_again():
 def test_no_job_is_begun_after_enough_however_slow_the_caller_is():
     jobs = [Job(i) for i in range(20)]
     found = []
-    for result in run(jobs, Job.ask, Job.settle, jobs=1, time_limit=5, enough=lambda result: result == 3):
+    for result in run(jobs, Job.ask, Job.settle, jobs=1, time_limit=5, enough=lambda answer: answer == 3):
         time.sleep(0.1)  # the thread could do all twenty in this time
         found.append(result)
-    assert found == [0, 1, 2, 3]
+    assert sorted(found) == [0, 1, 2, 3]
     assert [job.settled for job in jobs] == [[i] for i in range(4)] + [[]] * 16
 
 
@@ -63,7 +64,7 @@ def test_a_late_job_may_be_enough():
             Job.settle,
             jobs=1,
             time_limit=0.5,
-            enough=lambda result: isinstance(result, TimeoutError),
+            enough=lambda answer: isinstance(answer, TimeoutError),
         )
     )
     assert len(results) == 1
