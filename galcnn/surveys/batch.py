@@ -7,7 +7,7 @@ import hashlib
 import os
 import queue
 import threading
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -499,13 +499,14 @@ def run(
     """
     results: queue.SimpleQueue[Future[list[Result]]] = queue.SimpleQueue()
     stopped, last, judging = threading.Event(), threading.Event(), threading.Lock()
-    asking = threading.Semaphore(jobs)
+    asking, waiting = threading.Semaphore(jobs), deque(items)
 
-    def work(item: Item) -> list[Result]:
+    def work() -> list[Result]:
         answer: Found | Exception
         with asking:
             if stopped.is_set() or last.is_set():
                 return []
+            item = waiting.popleft()  # here, so that items are asked in their order
             try:
                 answer = within(time_limit, lambda: ask(item), name="galcnn-fetch", stopped=stopped)
             except Exception as error:  # noqa: BLE001  code of a plugin: its error concerns one object only
@@ -525,8 +526,8 @@ def run(
     # Twice as many threads: while one waits for the disk, another asks.
     with ThreadPoolExecutor(2 * jobs) as pool:
         try:
-            for item in items:
-                pool.submit(work, item).add_done_callback(results.put)
+            for _ in items:
+                pool.submit(work).add_done_callback(results.put)
             for _ in items:
                 yield from _next(results).result()
         finally:

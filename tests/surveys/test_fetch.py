@@ -432,7 +432,8 @@ def check_kills(n_kills, n_galaxies, tmp_path, seed):
         report = fetch(catalog, ServedSurvey(served.url), out=out, settings=SETTINGS)
     assert report.counts["fetched"] == n_galaxies == asked_for_whole
     # At most the few that were under way at a kill were asked for twice.
-    assert sum(served.asked.values()) <= n_galaxies + n_kills * SETTINGS.jobs
+    # While some are asked for, as many are written.
+    assert sum(served.asked.values()) <= n_galaxies + n_kills * 2 * SETTINGS.jobs
     assert content(out) == content(tmp_path / "whole")
     left = [path.name for path in out.rglob("*") if path.name.endswith(".partial.fits")]
     assert left == []
