@@ -32,9 +32,9 @@ PRIORS = ("catalog", "sqrt", "uniform")
 SEEDS = {f"seed-{seed}": {"seed": seed} for seed in range(5)}
 CHANGES = {
     "30 epochs": {"training": {"epochs": 30}},
+    "60 epochs": {"training": {"epochs": 60}},
     "4 x 4 cells": {"network": {"poolings": 3}},
     "three blocks": {"network": {"widths": [24, 48, 96]}},
-    "half as wide again": {"network": {"widths": [24, 48, 96, 192]}, "training": {"epochs": 30}},
     "residual": {"network": {"residual": True}},
     "no label smoothing": {"training": {"label_smoothing": 0.0}},
     "without augmentation": {"training": {"augmentation": {"flips": False, "rotations": "none"}}},

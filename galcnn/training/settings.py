@@ -193,7 +193,7 @@ class TrainingSettings:
         Random changes of the training images.
     """
 
-    epochs: int = 30
+    epochs: int = 45
     batch_size: int | Literal["all"] = 64
     chunk_size: int = 256
     optimizer: str | Mapping[str, Any] | Optimizer = field(
