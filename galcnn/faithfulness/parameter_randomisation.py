@@ -22,6 +22,7 @@ from galcnn.errors import message
 from galcnn.explain import Explainer
 from galcnn.faithfulness.sample import Sample, maps_of
 from galcnn.model import network_layers
+from galcnn.model.weights import refresh
 
 Mode = Literal["cascading", "independent"]
 
@@ -110,6 +111,8 @@ def stages(network: keras.Model) -> list[tuple[str, ...]]:
     """Group layers with weights into stages, last first; each starts at a layer with a kernel."""
     groups: list[list[str]] = []
     for name, layer in _with_weights(network).items():
+        if isinstance(layer, keras.layers.Normalization):  # statistics of images, nothing that is learned
+            continue
         if not groups or any(len(variable.shape) > 1 for variable in layer.weights):
             groups.append([])
         groups[-1].append(name)
@@ -137,6 +140,7 @@ def redrawn(
             rng = seeding.generator(seed, "redrawn", name)
             values = [_drawn(value, rng) for value in values]
         copies[name].set_weights(values)
+        refresh(copies[name])
 
 
 def _with_weights(network: keras.Model) -> dict[str, Any]:

@@ -59,6 +59,10 @@ _CLASSES = {
     ("keras.models", "Sequential"),
     ("keras.src.models.functional", "Functional"),
     ("keras.src.models.sequential", "Sequential"),
+    # Layer classes of their own that networks of keras.applications have.
+    ("keras.src.applications.convnext", "LayerScale"),
+    ("keras.src.applications.convnext", "StochasticDepth"),
+    ("keras.src.applications.inception_resnet_v2", "CustomScaleLayer"),
 }
 #: Modules of which every class below the base class only computes numbers.
 _FAMILIES: dict[str, type] = {

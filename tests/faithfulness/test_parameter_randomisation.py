@@ -49,6 +49,17 @@ def test_no_layer_drawn_anew_is_the_same_network(sample):
     assert np.array_equal(maps_of(network, Saliency(), sample), maps_of(copy, Saliency(), sample))
 
 
+def test_statistics_of_images_are_kept(sample):
+    normalization = keras.layers.Normalization(name="statistics")
+    normalization.adapt(100 + 30 * builds.IMAGES)
+    body = [keras.layers.Flatten(), keras.layers.Dense(3, name="logits")]
+    network = keras.Sequential([keras.Input(builds.SHAPE), normalization, *body])
+    assert stages(network) == [("logits",)]
+    copy = keras.models.clone_model(network)
+    redrawn(copy, network, [])
+    assert np.array_equal(copy(builds.IMAGES), network(builds.IMAGES))
+
+
 def test_what_is_drawn_keeps_its_size_and_the_rest_its_values():
     network = builds.flat()
     copy = keras.models.clone_model(network)
