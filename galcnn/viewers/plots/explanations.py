@@ -41,6 +41,8 @@ _SMALL_PANEL, _SMALL_TEXT = 1.35, 1.3
 
 
 MOST_GALAXIES = 50
+#: Width of a title in points.
+_TITLE_POINTS = 155.0
 #: Number of maps of a galaxy in one row, and in one row of a compact figure.
 _MOST_MAPS, _MOST_SMALL_MAPS = 4, 7
 
@@ -121,16 +123,16 @@ def explanation_figure(
             if explanation.method == contours:
                 draw_contours(panels[0], explanation)
         # Titles are measured at their usual size.
-        fits = {"points": 72 * width * TITLE / SMALL} if compact else {}
-        text, colour = answer_title(stack.id, stack.prediction, true, **fits)
+        points = 72 * width * TITLE / SMALL if compact else _TITLE_POINTS
+        text, colour = answer_title(stack.id, stack.prediction, true, points=points)
         panels[0].set_title(text, fontsize=SMALL if compact else TITLE, color=colour, parse_math=False)
         if compact and stack.explanations:
-            _tell_targets(panels[0], stack, fits["points"])
+            _tell_targets(panels[0], stack, points)
         for axes, explanation in zip(panels[1:], stack.explanations, strict=False):
             axes.set_axis_on()
             drawn = draw_map(axes, explanation, stack.cutout)
             if compact:
-                axes.set_title(drawable(explanation.method, **fits), fontsize=SMALL, parse_math=False)
+                axes.set_title(drawable(explanation.method, points), fontsize=SMALL, parse_math=False)
                 continue
             axes.set_title(_map_title(explanation), fontsize=TITLE, parse_math=False)
             draw_colour_bar(axes, drawn, explanation)
@@ -142,8 +144,16 @@ def _tell_targets(axes: Axes, stack: LayerStack, points: float) -> None:
     """Write below the cutout of a compact figure what its maps explain."""
     names = dict.fromkeys(explanation.target.name for explanation in stack.explanations)
     lines = ["maps of", *(drawable(name, points) for name in names)]
-    look = {"ha": "center", "va": "top", "fontsize": SMALL, "parse_math": False}
-    axes.text(0.5, -0.04, "\n".join(lines), transform=axes.transAxes, **look)
+    axes.text(
+        0.5,
+        -0.04,
+        "\n".join(lines),
+        transform=axes.transAxes,
+        ha="center",
+        va="top",
+        fontsize=SMALL,
+        parse_math=False,
+    )
 
 
 def _map_title(explanation: Explanation) -> str:
