@@ -4,7 +4,7 @@
 
 Simulated galaxies, and real ones that the model was not trained on:
 
-    galcnn simulate -n 18 --seed 4 --out new
+    galcnn simulate -n 12 --seed 4 --out new
     python examples/all_methods.py simulated new/catalog.ecsv simulated.png
     python examples/all_methods.py gz1 labels.csv real.png test
 

@@ -60,6 +60,23 @@ def test_statistics_of_images_are_kept(sample):
     assert np.array_equal(copy(builds.IMAGES), network(builds.IMAGES))
 
 
+def test_drawing_only_what_differs_gives_the_same_network():
+    network = builds.flat()
+    whole, parts = keras.models.clone_model(network), keras.models.clone_model(network)
+    last = None
+    for turn in ([("logits",)], [("logits",), ("last", "last_norm")], [("side", "side_norm")]):
+        names = {name for stage in turn for name in stage}
+        redrawn(whole, network, turn, seed=1)
+        redrawn(parts, network, turn, seed=1, only=None if last is None else names ^ last)
+        last = names
+        assert all(
+            np.array_equal(a, b) for a, b in zip(whole.get_weights(), parts.get_weights(), strict=True)
+        )
+        assert not all(
+            np.array_equal(a, b) for a, b in zip(whole.get_weights(), network.get_weights(), strict=True)
+        )
+
+
 def test_what_is_drawn_keeps_its_size_and_the_rest_its_values():
     network = builds.flat()
     copy = keras.models.clone_model(network)
