@@ -23,7 +23,7 @@ from galcnn.explain import explainers_by_name
 from galcnn.pipeline import ExplainSettings, explain_files, working_methods
 from galcnn.viewers import explanation_figure, save_figure
 
-NUMBER = 6
+NUMBER, KINDS = 6, ("features", "amount", "slope")
 
 
 def main(model: str, table: str, picture: str, split: str = "all") -> None:
@@ -34,7 +34,8 @@ def main(model: str, table: str, picture: str, split: str = "all") -> None:
     rows = [row for turn in zip_longest(*queues) for row in turn if row is not None][:NUMBER]
     chosen = catalog.select(rows)
     files = InputFiles.of(chosen, fit=True)
-    every = ExplainSettings(tuple(explainers_by_name(["all"])))
+    explainers = sorted(explainers_by_name(["all"]), key=lambda one: KINDS.index(one.kind))
+    every = ExplainSettings(tuple(explainers))
     settings, reasons = working_methods(trained, every, files=files)
     for name, reason in reasons.items():
         print(f"without {name}: {reason}")

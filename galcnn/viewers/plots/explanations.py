@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 #: Width of a panel in inches, three fill a printed page, and its height with its text over the width.
 _PANEL, _TEXT = 2.3, 1.75
 #: The same of compact figures, of which eight panels fill a page.
-_SMALL_PANEL, _SMALL_TEXT = 1.35, 1.3
+_SMALL_PANEL, _SMALL_TEXT = 1.35, 1.2
 
 
 MOST_GALAXIES = 50
@@ -70,7 +70,7 @@ def explanation_figure(
         Number of galaxies per row.
     compact : bool
         If True, draw small panels for comparing many methods: up to seven maps in a row, each titled by its
-        method only, without colour bar, unit and meaning. The target stands below the cutout.
+        method only, without colour bar, unit, meaning and labels. The target stands below the cutout.
 
     Returns
     -------
@@ -79,7 +79,8 @@ def explanation_figure(
         several rows if there are more than four: the map summed over its bands, isophotes of the galaxy
         at 5 and 25 % of its light above the sky, and the outline of the network's field of view; pixels
         outside of it are hatched. Red raises the target, blue lowers it, white is zero, grey is NaN. The
-        colour scale ends at the 99.5th percentile of the absolute value on both sides of zero. Below each
+        colour scale ends at the 99.5th percentile of the absolute value on both sides of zero; a map of zeros
+        says so. Below each
         map stand its unit, a sentence on its meaning, its `wrt`, and how its bands were combined.
 
     Raises
@@ -127,10 +128,10 @@ def explanation_figure(
         text, colour = answer_title(stack.id, stack.prediction, true, points=points)
         panels[0].set_title(text, fontsize=SMALL if compact else TITLE, color=colour, parse_math=False)
         if compact and stack.explanations:
-            _tell_targets(panels[0], stack, points)
+            _tell_targets(panels[0], stack, points, below=n_lines > 1)
         for axes, explanation in zip(panels[1:], stack.explanations, strict=False):
             axes.set_axis_on()
-            drawn = draw_map(axes, explanation, stack.cutout)
+            drawn = draw_map(axes, explanation, stack.cutout, labelled=not compact)
             if compact:
                 axes.set_title(drawable(explanation.method, points), fontsize=SMALL, parse_math=False)
                 continue
@@ -140,11 +141,11 @@ def explanation_figure(
     return figure
 
 
-def _tell_targets(axes: Axes, stack: LayerStack, points: float) -> None:
-    """Write below the cutout of a compact figure what its maps explain."""
+def _tell_targets(axes: Axes, stack: LayerStack, points: float, *, below: bool) -> None:
+    """Write below the cutout of a compact figure what its maps explain; there is room in a row `below`."""
     names = dict.fromkeys(explanation.target.name for explanation in stack.explanations)
     lines = ["maps of", *(drawable(name, points) for name in names)]
-    axes.text(
+    told = axes.text(
         0.5,
         -0.04,
         "\n".join(lines),
@@ -154,6 +155,7 @@ def _tell_targets(axes: Axes, stack: LayerStack, points: float) -> None:
         fontsize=SMALL,
         parse_math=False,
     )
+    told.set_in_layout(not below)
 
 
 def _map_title(explanation: Explanation) -> str:
