@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.table import Table
+from PIL import Image
 
 from galcnn.cli.main import main
 from galcnn.layers import LayerStack
@@ -82,6 +83,10 @@ def test_the_questions_to_a_galaxy_zoo_network_are_answered(zoo):
     for script, last in (("where", "occlusion"), ("clues", "of the other class")):
         told = said(EXAMPLES / f"galaxy_zoo_{script}.py", zoo, "model", "labels.csv", "6")
         assert re.search(rf"{last} +-?\d+\.\d+ \[-?\d+\.\d+, -?\d+\.\d+\]", told), told
+    told = said(EXAMPLES / "all_methods.py", zoo, "model", "labels.csv", "all.png", "test")
+    assert re.search(r"wrote all\.png: 6 galaxies, 1\d methods", told), told
+    with Image.open(zoo / "all.png") as picture:
+        assert np.asarray(picture.convert("L")).std() > 5
 
 
 @pytest.mark.full

@@ -13,6 +13,7 @@ from galcnn.errors import message
 from galcnn.model import TrainedModel, network_layers
 from galcnn.model.forward import forward, outputs
 from galcnn.model.graph import NetworkLayer
+from galcnn.model.weights import give_weights
 
 _BATCH = 64
 #: Number of images below which the moments of a layer are mostly noise (Schneider et al. 2020, fig. 3).
@@ -77,7 +78,7 @@ def adapt_batchnorm(
         )
     _warn(trained, images)
     model = keras.models.clone_model(trained.model)
-    model.set_weights(trained.model.get_weights())
+    give_weights(model, trained.model)
     adapted = TrainedModel(model, trained.card)
     stretched = keras.ops.convert_to_numpy(adapted.preprocessing(images, training=False))
     for step in _normalisations(adapted.network):

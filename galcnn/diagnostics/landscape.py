@@ -19,6 +19,7 @@ from galcnn._runtime import atomic, seeding
 from galcnn._runtime.progress import Progress, silent
 from galcnn.diagnostics.surface import Plane, Surface
 from galcnn.errors import message
+from galcnn.model.weights import give_weights
 
 #: One array for each variable of a network, in the order of `weights_of`.
 Weights = list[npt.NDArray[np.float64]]
@@ -340,6 +341,7 @@ def _copied(network: keras.Model, statistics: Statistics) -> tuple[keras.Model, 
                 kind=type(network).__name__,
             )
         ) from error
+    give_weights(copy, network)
     return copy, bool(measured)
 
 

@@ -7,8 +7,9 @@ change depends on the image only, not on what the network has learned.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Literal
 
 import keras
@@ -22,6 +23,7 @@ from galcnn.errors import message
 from galcnn.explain import Explainer
 from galcnn.faithfulness.sample import Sample, maps_of
 from galcnn.model import network_layers
+from galcnn.model.weights import refresh
 
 Mode = Literal["cascading", "independent"]
 
@@ -93,11 +95,14 @@ def randomisation(
         "independent": [(stage,) for stage in names],
     }
     found, known = {}, dict[tuple[tuple[str, ...], ...], tuple[_Values, ...]]()
+    last: tuple[tuple[str, ...], ...] | None = None
     for mode, turns in chosen.items():
         rows = []
         for turn in turns:
             if turn not in known:  # the last stage alone comes in both modes
-                redrawn(copy, network, turn, seed=seed)
+                differing = None if last is None else set(chain(*turn)) ^ set(chain(*last))
+                redrawn(copy, network, turn, seed=seed, only=differing)
+                last = turn
                 known[turn] = _compared(before, maps_of(copy, explainer, sample))
             rows.append(known[turn])
         found[mode] = Similarities(
@@ -110,6 +115,8 @@ def stages(network: keras.Model) -> list[tuple[str, ...]]:
     """Group layers with weights into stages, last first; each starts at a layer with a kernel."""
     groups: list[list[str]] = []
     for name, layer in _with_weights(network).items():
+        if isinstance(layer, keras.layers.Normalization):  # statistics of images, nothing that is learned
+            continue
         if not groups or any(len(variable.shape) > 1 for variable in layer.weights):
             groups.append([])
         groups[-1].append(name)
@@ -126,17 +133,29 @@ def stages(network: keras.Model) -> list[tuple[str, ...]]:
 
 
 def redrawn(
-    copy: keras.Model, network: keras.Model, names: Sequence[Sequence[str]], *, seed: int = 0
+    copy: keras.Model,
+    network: keras.Model,
+    names: Sequence[Sequence[str]],
+    *,
+    seed: int = 0,
+    only: Collection[str] | None = None,
 ) -> None:
-    """Copy the weights of a network to its copy, but randomise those of some layers."""
-    chosen = {name for stage in names for name in stage}
+    """Copy the weights of a network to its copy, but randomise those of some layers.
+
+    With `only`, the other layers of the copy are left as they are: a network of a hundred layers is
+    randomised layer by layer, and drawing all of it each time would take most of the time.
+    """
+    chosen = set(chain(*names))
     copies = _with_weights(copy)
     for name, layer in _with_weights(network).items():
+        if only is not None and name not in only:
+            continue
         values = layer.get_weights()
         if name in chosen:
             rng = seeding.generator(seed, "redrawn", name)
             values = [_drawn(value, rng) for value in values]
         copies[name].set_weights(values)
+        refresh(copies[name])
 
 
 def _with_weights(network: keras.Model) -> dict[str, Any]:

@@ -59,6 +59,10 @@ _CLASSES = {
     ("keras.models", "Sequential"),
     ("keras.src.models.functional", "Functional"),
     ("keras.src.models.sequential", "Sequential"),
+    # Layer classes of their own that networks of keras.applications have.
+    ("keras.src.applications.convnext", "LayerScale"),
+    ("keras.src.applications.convnext", "StochasticDepth"),
+    ("keras.src.applications.inception_resnet_v2", "CustomScaleLayer"),
 }
 #: Modules of which every class below the base class only computes numbers.
 _FAMILIES: dict[str, type] = {
@@ -175,13 +179,14 @@ def saved_by(path: Path) -> str:
     return str(stated.get("keras_version", "")) if isinstance(stated, dict) else ""
 
 
-def _refused(holds: str) -> ValueError:
+def _refused(holds: str, *, old: bool = False) -> ValueError:
+    remedy = "Do not use it; ask its author. A class of your own: register it with Keras in a Python file, "
+    remedy += "galcnn --module FILE.py."
+    if old:  # which does not say where a class is from
+        remedy = "If it is your own, save it as .keras, which also holds operations such as x / 255."
     return ValueError(
         message(
-            "a model file with layers of Keras and their weights, and nothing that runs",
-            "Do not use it; ask its author. A class of your own: register it with Keras in a Python file, "
-            "galcnn --module FILE.py.",
-            holds=holds,
+            "a model file with layers of Keras and their weights, and nothing that runs", remedy, holds=holds
         )
     )
 
@@ -211,7 +216,7 @@ def check_config(config: Any, *, old: bool = False) -> None:
             named = {key: entry.get(key) for key in ("module", "class_name", "registered_name")}
             if entry["class_name"] == "function":
                 named["config"] = entry.get("config")
-            raise _refused(f"{named}{', in the older format (save it as .keras)' if old else ''}")
+            raise _refused(f"{named}{', in the older format' if old else ''}", old=old)
 
 
 def _entries(content: Any) -> Iterator[Mapping[str, Any]]:

@@ -22,6 +22,7 @@ from galcnn._runtime.version import __version__
 from galcnn.errors import message
 from galcnn.model.build import PREPROCESSING
 from galcnn.model.bundle import TrainedModel
+from galcnn.model.weights import give_weights
 
 #: Names of the only input and the only output.
 INPUT, OUTPUT = "image", "logits"
@@ -142,7 +143,7 @@ def _in_float32(model: keras.Model) -> keras.Model:
     if all(layer.compute_dtype == "float32" for layer in model._flatten_layers()):
         return model
     twin = type(model).from_config(plain(model.get_config()))
-    twin.set_weights(model.get_weights())
+    give_weights(twin, model)
     return twin
 
 

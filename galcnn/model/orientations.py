@@ -14,6 +14,7 @@ from typing import Any
 import keras
 
 from galcnn.errors import message
+from galcnn.model.weights import give_weights
 
 
 class _OfOrientations(keras.layers.Layer):
@@ -77,7 +78,7 @@ def with_orientations(network: keras.Model, count: int) -> keras.Model:
         return type(layer).from_config(layer.get_config() | changed)
 
     copy = keras.models.clone_model(network, clone_function=renewed)
-    copy.set_weights(network.get_weights())
+    give_weights(copy, network)
     return copy
 
 

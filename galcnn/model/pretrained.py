@@ -29,6 +29,7 @@ from galcnn.model.presets import PRESET, is_preset, load_preset
 from galcnn.model.ready import model_folder, ready_models
 from galcnn.model.settings import NetworkSettings
 from galcnn.model.unfolding import unfolded
+from galcnn.model.weights import refresh
 
 _APPLICATIONS = "keras.applications:"
 #: Mean and standard deviation of ImageNet, in [0, 1], for red, green and blue.
@@ -342,6 +343,7 @@ def started(
                 )
             )
         mine.assign(values)
+    refresh(twin)
     seeded = keras.initializers.GlorotUniform(seed=seeding.integer(seed, "initializer", LOGITS))
     last = keras.layers.Dense(n_outputs, dtype="float32", name=LOGITS, kernel_initializer=seeded)
     network = keras.Model(inputs, last(twin.outputs[0]), name=NETWORK)

@@ -18,6 +18,7 @@ import numpy as np
 from galcnn.errors import message
 from galcnn.model.build import LOGITS
 from galcnn.model.graph import functional, is_functional
+from galcnn.model.weights import give_weights
 
 #: Layers and operations that treat each number by itself, or numbers at the same place of their inputs.
 _ELEMENTWISE = {
@@ -152,7 +153,7 @@ class _Copying:
         def call(*args: Any, **kwargs: Any) -> Any:
             found = copy(*args, **kwargs)
             if isinstance(operation, keras.layers.Layer):
-                copy.set_weights(operation.get_weights())
+                give_weights(copy, operation)
                 copy.trainable = operation.trainable
             return found
 

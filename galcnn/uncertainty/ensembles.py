@@ -12,6 +12,7 @@ import numpy.typing as npt
 from galcnn._runtime import seeding
 from galcnn.errors import message
 from galcnn.model import TrainedModel
+from galcnn.model.weights import give_weights
 from galcnn.prediction import Prediction, predict_images
 from galcnn.prediction.calibration import Calibration
 from galcnn.prediction.logits import BATCH
@@ -98,7 +99,7 @@ class DropoutSampler:
         import tensorflow as tf
 
         copy = keras.models.clone_model(model)
-        copy.set_weights(model.get_weights())
+        give_weights(copy, model)
         copy.trainable = False  # batch normalisation then uses its moving statistics, even in training mode
         random = [layer for layer in copy._flatten_layers() if hasattr(layer, "seed_generator")]
         if other := [layer.name for layer in random if not isinstance(layer, _DROPOUTS)]:

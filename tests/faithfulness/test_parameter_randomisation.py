@@ -49,6 +49,34 @@ def test_no_layer_drawn_anew_is_the_same_network(sample):
     assert np.array_equal(maps_of(network, Saliency(), sample), maps_of(copy, Saliency(), sample))
 
 
+def test_statistics_of_images_are_kept(sample):
+    normalization = keras.layers.Normalization(name="statistics")
+    normalization.adapt(100 + 30 * builds.IMAGES)
+    body = [keras.layers.Flatten(), keras.layers.Dense(3, name="logits")]
+    network = keras.Sequential([keras.Input(builds.SHAPE), normalization, *body])
+    assert stages(network) == [("logits",)]
+    copy = keras.models.clone_model(network)
+    redrawn(copy, network, [])
+    assert np.array_equal(copy(builds.IMAGES), network(builds.IMAGES))
+
+
+def test_drawing_only_what_differs_gives_the_same_network():
+    network = builds.flat()
+    whole, parts = keras.models.clone_model(network), keras.models.clone_model(network)
+    last = None
+    for turn in ([("logits",)], [("logits",), ("last", "last_norm")], [("side", "side_norm")]):
+        names = {name for stage in turn for name in stage}
+        redrawn(whole, network, turn, seed=1)
+        redrawn(parts, network, turn, seed=1, only=None if last is None else names ^ last)
+        last = names
+        assert all(
+            np.array_equal(a, b) for a, b in zip(whole.get_weights(), parts.get_weights(), strict=True)
+        )
+        assert not all(
+            np.array_equal(a, b) for a, b in zip(whole.get_weights(), network.get_weights(), strict=True)
+        )
+
+
 def test_what_is_drawn_keeps_its_size_and_the_rest_its_values():
     network = builds.flat()
     copy = keras.models.clone_model(network)

@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
+from keras.src.applications.convnext import LayerScale, StochasticDepth
+from keras.src.applications.inception_resnet_v2 import CustomScaleLayer
 
 from galcnn.model import feature_maps, import_model, load_model, save_model
 from galcnn.model.bundle import with_embedding
+from galcnn.model.orientations import with_orientations
 
 CLASSES = ("round", "thin", "other")
 BANDS = ("g", "r", "i")
@@ -105,8 +108,17 @@ def channels_first(end):
     return keras.Model(images, layers.Dense(3, activation="softmax")(end(x)))
 
 
+def of_applications():
+    """The layer classes that networks of keras.applications have of their own."""
+    images = keras.Input(SHAPE)
+    x = layers.Conv2D(4, 3, padding="same", activation="gelu")(images)
+    x = CustomScaleLayer(0.2)([x, StochasticDepth(0.5)(LayerScale(1e-6, 4)(x))])
+    return keras.Model(images, layers.Dense(3)(layers.GlobalAveragePooling2D()(x)))
+
+
 NETWORKS = {
     "sequential": sequential,
+    "layers of keras.applications": of_applications,
     "nested": nested,
     "subclassed": subclassed,
     "channels first, flattened": lambda: channels_first(layers.Flatten()),
@@ -170,6 +182,19 @@ def test_channels_first_and_last_of_the_same_weights_become_the_same_network():
     found = keras.Model(imported.network.inputs[0], maps.tensors[-1][1])(images).numpy()
     assert maps.shape == (8, 8, 8)
     assert np.allclose(found, wanted, atol=1e-5)
+
+
+def test_a_normalization_keeps_what_it_was_adapted_to(tmp_path):
+    """Its mean and variance are weights, and constants that are computed from them."""
+    images = np.random.default_rng(3).normal(100, 50, (6, *SHAPE)).astype(np.float32)
+    normalization = layers.Normalization()
+    normalization.adapt(images)
+    network = keras.Sequential([keras.Input(SHAPE), normalization, layers.Flatten(), layers.Dense(3)])
+    network.save(tmp_path / "own.keras")
+    trained = import_model(tmp_path / "own.keras", classes=CLASSES, bands=BANDS)
+    assert np.allclose(trained.model(images), network(images), atol=1e-5)
+    other = with_orientations(trained.network, 1)
+    assert np.allclose(other(images), network(images), atol=1e-5)
 
 
 @pytest.mark.parametrize("suffix", ["h5", "hdf5"])

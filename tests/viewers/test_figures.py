@@ -160,6 +160,30 @@ def test_isophotes_have_levels_and_many_maps_wrap_into_rows():
         assert box is None or box.y0 > 0, "nothing is cut off below"
 
 
+def test_a_compact_figure_has_seven_maps_in_a_row_titled_by_their_methods():
+    cam = a_cam()
+    maps = tuple(dataclasses.replace(cam, method=f"method_{i}") for i in range(14))
+    figure = explanation_figure([a_stack(explanations=maps)], compact=True)
+    figure.draw_without_rendering()
+    image, *shown = panels(figure)
+    assert [axes.get_title() for axes in shown] == [f"method_{i}" for i in range(14)]
+    rows = sorted({round(axes.get_position().y0, 3) for axes in shown}, reverse=True)
+    assert [sum(round(axes.get_position().y0, 3) == row for axes in shown) for row in rows] == [7, 7]
+    assert "maps of spiral" in texts(image)
+    assert not any(texts(axes) for axes in shown), "no labels of isophotes"
+    assert not any(axes.child_axes for axes in shown), "no colour bars"
+    titles = [axes.title.get_window_extent() for axes in shown[:7]]
+    assert all(left.x1 < right.x0 for left, right in itertools.pairwise(titles)), "titles do not touch"
+
+
+def test_a_map_of_zeros_says_so():
+    cam = a_cam()
+    empty = dataclasses.replace(cam, attribution=np.zeros_like(cam.attribution))
+    _, first, second = panels(explanation_figure([a_stack(explanations=(cam, empty))]))
+    assert "zero everywhere" not in texts(first)
+    assert "zero everywhere" in texts(second)
+
+
 def test_colour_limits_are_robust():
     values = np.linspace(-1, 1, 10001)
     assert colour_limit(values) == pytest.approx(0.995, abs=1e-3)

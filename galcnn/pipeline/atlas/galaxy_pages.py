@@ -49,10 +49,11 @@ def galaxy_pages(subject: AtlasSubject) -> list[Page | Missing]:
     pages = [_of_first(first, result)]
     for turn, row in enumerate(subject.shown, start=1):
         title = f"Feature maps of {subject.ids[row]}"
-        pages.append(Page(f"activations-{turn}", title, partial(_activations, row=row)))
+        page = Page(f"activations-{turn}", title, partial(_activations, row=row))
+        pages.append(_of_stages(subject, page))
     if len(subject.shown) > 1:
         pages.append(Page("lines", "From one galaxy to another", _lines))
-    pages.append(Page("gradients", "Gradients from layer to layer", _gradients))
+    pages.append(_of_stages(subject, Page("gradients", "Gradients from layer to layer", _gradients)))
     pages.append(_of_first(first, backward))
     pages.append(
         Page("first-order", "Range of the first-order approximation of a saliency map", _first_order)
@@ -65,6 +66,11 @@ def _of_first(learned: Filters | None, page: Page) -> Page | Missing:
     if learned is None:
         return Missing(page.title, "The network does not begin with a plain convolution.")
     return page
+
+
+def _of_stages(subject: AtlasSubject, page: Page) -> Page | Missing:
+    """Return a page about the outputs of convolutions, if there are any."""
+    return page if subject.stages else Missing(page.title, "The network has no convolution.")
 
 
 def _filter_result(subject: AtlasSubject) -> Sheet:

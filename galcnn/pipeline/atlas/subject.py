@@ -95,8 +95,14 @@ def labels_of(catalog: Catalog) -> list[str]:
     return [str(name) for name in catalog.labels]
 
 
-#: Layers that do not mix or change the bands.
-_PASSING = (keras.layers.Cropping2D, keras.layers.Identity, keras.layers.ZeroPadding2D)
+#: Layers after which each band still has a plane of its own.
+_PASSING = (
+    keras.layers.Cropping2D,
+    keras.layers.Identity,
+    keras.layers.Normalization,
+    keras.layers.Rescaling,
+    keras.layers.ZeroPadding2D,
+)
 
 
 @dataclass(frozen=True, eq=False)

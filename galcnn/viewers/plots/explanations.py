@@ -34,13 +34,17 @@ if TYPE_CHECKING:
     from galcnn.layers import LayerStack
 
 
-#: Width of a panel in inches: three fill a printed page.
-_PANEL = 2.3
+#: Width of a panel in inches, three fill a printed page, and its height with its text over the width.
+_PANEL, _TEXT = 2.3, 1.75
+#: The same of compact figures, of which eight panels fill a page.
+_SMALL_PANEL, _SMALL_TEXT = 1.35, 1.2
 
 
 MOST_GALAXIES = 50
-#: Number of maps of a galaxy in one row.
-_MOST_MAPS = 4
+#: Width of a title in points.
+_TITLE_POINTS = 155.0
+#: Number of maps of a galaxy in one row, and in one row of a compact figure.
+_MOST_MAPS, _MOST_SMALL_MAPS = 4, 7
 
 
 def explanation_figure(
@@ -49,6 +53,7 @@ def explanation_figure(
     truth: Sequence[str | None] | None = None,
     contours: str | None = None,
     across: int = 1,
+    compact: bool = False,
 ) -> Figure:
     """Draw galaxies beside their explanations.
 
@@ -63,6 +68,9 @@ def explanation_figure(
         absolute value, dashed where negative. Suitable for smooth maps such as ``cam``.
     across : int
         Number of galaxies per row.
+    compact : bool
+        If True, draw small panels for comparing many methods: up to seven maps in a row, each titled by its
+        method only, without colour bar, unit, meaning and labels. The target stands below the cutout.
 
     Returns
     -------
@@ -71,7 +79,8 @@ def explanation_figure(
         several rows if there are more than four: the map summed over its bands, isophotes of the galaxy
         at 5 and 25 % of its light above the sky, and the outline of the network's field of view; pixels
         outside of it are hatched. Red raises the target, blue lowers it, white is zero, grey is NaN. The
-        colour scale ends at the 99.5th percentile of the absolute value on both sides of zero. Below each
+        colour scale ends at the 99.5th percentile of the absolute value on both sides of zero; a map of zeros
+        says so. Below each
         map stand its unit, a sentence on its meaning, its `wrt`, and how its bands were combined.
 
     Raises
@@ -97,10 +106,11 @@ def explanation_figure(
     if across < 1:
         raise ValueError(message("at least one galaxy in a row", "", across=across))
     most = max(len(stack.explanations) for stack in rows)
-    n_lines = max(-(-most // _MOST_MAPS), 1)
+    n_lines = max(-(-most // (_MOST_SMALL_MAPS if compact else _MOST_MAPS)), 1)
     n_columns = 1 + -(-most // n_lines)
     n_rows = -(-len(rows) // across)
-    figure = new_figure(_PANEL * n_columns * across, _PANEL * 1.75 * n_lines * n_rows)
+    width, text_share = (_SMALL_PANEL, _SMALL_TEXT) if compact else (_PANEL, _TEXT)
+    figure = new_figure(width * n_columns * across, width * text_share * n_lines * n_rows)
     grid = figure.subplots(n_lines * n_rows, n_columns * across, squeeze=False)
     for axes in grid.flat:
         axes.set_axis_off()
@@ -113,15 +123,39 @@ def explanation_figure(
         for explanation in stack.explanations:
             if explanation.method == contours:
                 draw_contours(panels[0], explanation)
-        text, colour = answer_title(stack.id, stack.prediction, true)
-        panels[0].set_title(text, fontsize=TITLE, color=colour, parse_math=False)
+        # Titles are measured at their usual size.
+        points = 72 * width * TITLE / SMALL if compact else _TITLE_POINTS
+        text, colour = answer_title(stack.id, stack.prediction, true, points=points)
+        panels[0].set_title(text, fontsize=SMALL if compact else TITLE, color=colour, parse_math=False)
+        if compact and stack.explanations:
+            _tell_targets(panels[0], stack, points, below=n_lines > 1)
         for axes, explanation in zip(panels[1:], stack.explanations, strict=False):
             axes.set_axis_on()
-            drawn = draw_map(axes, explanation, stack.cutout)
+            drawn = draw_map(axes, explanation, stack.cutout, labelled=not compact)
+            if compact:
+                axes.set_title(drawable(explanation.method, points), fontsize=SMALL, parse_math=False)
+                continue
             axes.set_title(_map_title(explanation), fontsize=TITLE, parse_math=False)
             draw_colour_bar(axes, drawn, explanation)
             draw_meaning(axes, explanation)
     return figure
+
+
+def _tell_targets(axes: Axes, stack: LayerStack, points: float, *, below: bool) -> None:
+    """Write below the cutout of a compact figure what its maps explain; there is room in a row `below`."""
+    names = dict.fromkeys(explanation.target.name for explanation in stack.explanations)
+    lines = ["maps of", *(drawable(name, points) for name in names)]
+    told = axes.text(
+        0.5,
+        -0.04,
+        "\n".join(lines),
+        transform=axes.transAxes,
+        ha="center",
+        va="top",
+        fontsize=SMALL,
+        parse_math=False,
+    )
+    told.set_in_layout(not below)
 
 
 def _map_title(explanation: Explanation) -> str:

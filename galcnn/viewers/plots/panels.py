@@ -144,11 +144,21 @@ def draw_cutout(axes: Axes, cutout: Cutout) -> None:
     draw_compass(axes, cutout)
 
 
-def draw_map(axes: Axes, explanation: Explanation, cutout: Cutout) -> Any:
+def draw_map(axes: Axes, explanation: Explanation, cutout: Cutout, *, labelled: bool = True) -> Any:
     """Draw a map summed over its bands in signed colours, with isophotes and the network's field of view."""
     values = summed(explanation)
     drawn = draw_signed(axes, values)
-    draw_isophotes(axes, cutout)
+    draw_isophotes(axes, cutout, labelled=labelled)
+    if not np.nan_to_num(values).any():  # such as Score-CAM where every feature map speaks against the target
+        axes.text(
+            0.5,
+            0.03,
+            "zero everywhere",
+            transform=axes.transAxes,
+            ha="center",
+            va="bottom",
+            fontsize=SMALL - 1,
+        )
     draw_field(axes, explanation.field, cutout.shape)
     axes.set_xlim(-0.5, values.shape[1] - 0.5)
     axes.set_ylim(-0.5, values.shape[0] - 0.5)
@@ -291,7 +301,7 @@ def layer_figure(values: npt.NDArray[Any], name: str, unit: str, *, signed: bool
     return figure
 
 
-def draw_isophotes(axes: Axes, cutout: Cutout) -> None:
+def draw_isophotes(axes: Axes, cutout: Cutout, *, labelled: bool = True) -> None:
     """Draw isophotes of the galaxy, each level labelled once with its fraction of the light."""
     light = cutout.flux.sum(axis=0, dtype=np.float64)
     labels: dict[float, npt.NDArray[np.float64]] = {}
@@ -299,7 +309,7 @@ def draw_isophotes(axes: Axes, cutout: Cutout) -> None:
         axes.plot(one.points[:, 1], one.points[:, 0], color="0.25", linewidth=0.5)
         if len(one.points) > len(labels.get(one.share, ())):
             labels[one.share] = one.points
-    for share, points in labels.items():
+    for share, points in labels.items() if labelled else ():
         y, x = points[np.argmax(points[:, 0])]
         axes.annotate(
             f"{share:.0%}",
