@@ -44,6 +44,7 @@ nb_execution_mode = "cache"
 nb_execution_cache_path = str(Path(__file__).parents[1] / "build" / "docs" / "executed")
 nb_execution_raise_on_error = True
 nb_execution_timeout = 300
+nb_execution_in_temp = True  # some write files
 nb_output_stderr = "remove"  # what TensorFlow writes when it starts
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 

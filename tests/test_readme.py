@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,19 @@ def test_commands_and_blocks_are_found():
     ]
     assert {language for language, _ in STEPS} == {"sh", "python"}
     assert len(STEPS) > 15
+
+
+def test_what_the_readme_shows_and_links_is_seen_without_the_checkout():
+    """As on a package index: by the address of the project, and each file is in the checkout."""
+    readme, settings = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "pyproject.toml"))
+    home = tomllib.loads(settings)["project"]["urls"]["Homepage"]
+    raw = home.replace("//github.com/", "//raw.githubusercontent.com/")
+    used = re.findall(r"(!?)\[[^\]]+\]\(([^)]+)\)", readme)
+    assert len(used) > 4
+    for picture, address in used:
+        start = f"{raw}/main/" if picture else f"{home}/blob/main/"
+        assert address.startswith(start)
+        assert (ROOT / address.removeprefix(start)).is_file()
 
 
 def test_the_readme_is_short():

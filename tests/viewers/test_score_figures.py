@@ -41,6 +41,13 @@ def test_learning_curves_show_the_history_and_the_epoch_that_was_kept():
     assert figure.axes[2].get_yscale() == "log"
 
 
+def test_a_rate_of_zero_alone_is_drawn_on_a_linear_axis():
+    figure = learning_figure(Table({"epoch": [1], "loss": [1.0], "val_loss": [2.0], "learning_rate": [0.0]}))
+    figure.draw_without_rendering()  # a warning of matplotlib is an error
+    assert figure.axes[1].get_ylabel() == "learning rate"
+    assert figure.axes[1].get_yscale() == "linear"
+
+
 def test_penalties_do_not_decide_which_epoch_was_kept():
     table = history()
     table["val_cross_entropy"] = [4.0, 1.0, 3.0, 3.0]

@@ -10,6 +10,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from galcnn._runtime import atomic
 from galcnn.errors import message
 
@@ -98,6 +100,12 @@ def finish(axes: Axes, x: str = "", y: str = "", *, grid: bool = True) -> None:
     if grid:
         axes.grid(color="0.9", linewidth=0.6)
         axes.set_axisbelow(True)
+
+
+def logarithmic(axes: Axes) -> None:
+    """Make the y axis logarithmic where a curve has a positive value; of others matplotlib warns."""
+    if any(np.any(np.asarray(drawn.get_ydata(), dtype=float) > 0) for drawn in axes.lines):
+        axes.set_yscale("log", nonpositive="mask")
 
 
 def legend(

@@ -17,6 +17,7 @@ from galcnn.viewers.plots.style import (
     finish,
     legend,
     line,
+    logarithmic,
     marked,
     new_figure,
 )
@@ -111,9 +112,9 @@ def learning_figure(history: Table) -> Figure:
                 many = len(epochs) > 12
                 axes.plot(epochs, history[column], label=side, linewidth=1.2, markevery=5 if many else 1,
                           **marked(number))  # fmt: skip
-        axes.axvline(best, color="0.4", linestyle=":", linewidth=1, label=f"weights kept: epoch {best}")
         if name == "learning_rate":
-            axes.set_yscale("log", nonpositive="mask")  # a cosine schedule ends at zero
+            logarithmic(axes)  # a cosine schedule ends at zero: in one epoch there is nothing else
+        axes.axvline(best, color="0.4", linestyle=":", linewidth=1, label=f"weights kept: epoch {best}")
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         finish(axes, "epoch", label)
     legend(figure, panels[0])
@@ -246,7 +247,7 @@ def health_figure(record: Table, signs: Sequence[Sign] = ()) -> Figure:
             values = values / values[0] if column == "weight_norm" and values[0] else values
             axes.plot(rows["update"], values, ".-", color=colour, markersize=3, linewidth=1, label=layer)
         if column != "dead":
-            axes.set_yscale("log", nonpositive="mask")
+            logarithmic(axes)
         finish(axes, y=label)
     panels[4].set_ylim(-0.03, 1.03)
     first = record[record["layer"] == layers[0]]
