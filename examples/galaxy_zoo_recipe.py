@@ -32,7 +32,7 @@ PRIORS = ("catalog", "sqrt", "uniform")
 SEEDS = {f"seed-{seed}": {"seed": seed} for seed in range(5)}
 CHANGES = {
     "30 epochs": {"training": {"epochs": 30}},
-    "60 epochs": {"training": {"epochs": 60}},
+    "asinh stretch": {"data": {"stretch": "asinh"}},
     "4 x 4 cells": {"network": {"poolings": 3}},
     "three blocks": {"network": {"widths": [24, 48, 96]}},
     "residual": {"network": {"residual": True}},

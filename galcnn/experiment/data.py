@@ -102,7 +102,11 @@ class ExperimentData:
         network = replace(self.network_settings(averaged=averaged), synchronized=synchronized)
         return assemble(
             fit_preprocessing(
-                self.sides["train"].images, stretch=data.stretch, scaling=data.scaling, per=data.per
+                self.sides["train"].images,
+                stretch=data.stretch,
+                scaling=data.scaling,
+                per=data.per,
+                unit=inputs.unit,
             ),
             build_network(
                 inputs.image_shape,

@@ -73,7 +73,8 @@ class DataSettings:
         Seed of the split, if it differs from the seed of the experiment. With it, trainings of several
         seeds share one split.
     stretch : {"auto", "asinh", "lupton", "linear"}
-        Stretch of the flux; ``lupton`` preserves colours. See `galcnn.model.fit_preprocessing`.
+        Stretch of the flux; ``lupton`` preserves colours. ``auto``: linear for pictures, which are stretched
+        already, else asinh. See `galcnn.model.fit_preprocessing`.
     scaling : {"none", "center", "scale", "standardize", "pca", "whiten"}
         Scaling after the stretch.
     per : {"band", "set", "image", "image-band"}

@@ -123,7 +123,8 @@ def preprocessing_of(parent: Parent, experiment: Experiment, training: Dataset) 
         given = {name: settings.get(name, value) for name, value in given.items()}
         given["stretch"] = _stretch_of(trained.preprocessing)
     words = ", ".join(f"{name} {value}" for name, value in given.items())
-    return fit_preprocessing(training.images, **given), f"fitted to the new images: {words}"
+    fitted = fit_preprocessing(training.images, **given, unit=training.inputs.unit)
+    return fitted, f"fitted to the new images: {words}"
 
 
 def _encoder_levels(

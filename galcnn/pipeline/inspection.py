@@ -119,7 +119,9 @@ def show_data(
     stack = np.stack(arrays)
     rows = np.array([i for i, one in enumerate(measures) if one is not None])
     training = stack[_training(catalog, rows)]
-    model = fit_preprocessing(training, stretch=view.stretch, scaling=view.scaling, per=view.per)
+    model = fit_preprocessing(
+        training, stretch=view.stretch, scaling=view.scaling, per=view.per, unit=files.spec.unit
+    )
     before = files.spec.bands
     rotated = view.scaling in ("pca", "whiten")
     planes = tuple(f"component {i + 1}" for i in range(len(before))) if rotated else before

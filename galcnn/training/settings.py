@@ -183,7 +183,8 @@ class TrainingSettings:
         of wrong labels and makes the probabilities less extreme.
     patience : int or None
         Epochs without a lower validation loss before training stops; none: never. The weights
-        with the lowest validation loss are kept in any case.
+        with the lowest validation loss are kept in any case. With a cosine schedule, whose last epochs are
+        the best ones, a small number stops too early.
     tolerance : float or None
         Training stops if its loss changes by less than this from one epoch to the next.
     balance : {"none", "weights", "sqrt-weights", "sampling"}
@@ -193,7 +194,7 @@ class TrainingSettings:
         Random changes of the training images.
     """
 
-    epochs: int = 45
+    epochs: int = 60
     batch_size: int | Literal["all"] = 64
     chunk_size: int = 256
     optimizer: str | Mapping[str, Any] | Optimizer = field(
@@ -209,7 +210,7 @@ class TrainingSettings:
     clipnorm: float | None = None
     global_clipnorm: float | None = None
     label_smoothing: float = 0.05
-    patience: int | None = 10
+    patience: int | None = None
     tolerance: float | None = None
     balance: Balance = "none"
     augmentation: Augmentation = field(default_factory=Augmentation)

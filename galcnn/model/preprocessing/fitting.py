@@ -40,6 +40,7 @@ def fit_preprocessing(
     stretch: Stretch = "asinh",
     scaling: Scaling = "standardize",
     per: Per = "band",
+    unit: str | None = None,
 ) -> keras.Model:
     """Fit the preprocessing to training images.
 
@@ -50,7 +51,8 @@ def fit_preprocessing(
     stretch : {"asinh", "lupton", "linear", "auto"}
         ``"asinh"``: asinh stretch of each band. ``"lupton"``: asinh stretch of the mean of the bands,
         which preserves colours. ``"linear"``: no stretch, for pictures that are already stretched.
-        ``"auto"``: asinh, or linear if the sky noise of a band, which sets the softening, is zero.
+        ``"auto"``: asinh, or linear if the sky noise of a band, which sets the softening, is zero, or the
+        unit is ``display``.
     scaling : {"none", "center", "scale", "standardize", "pca", "whiten"}
         Scaling after the stretch. ``"center"``: mean 0. ``"scale"``: standard deviation 1.
         ``"standardize"``: both. ``"pca"``: principal components of the bands. ``"whiten"``: principal
@@ -58,6 +60,8 @@ def fit_preprocessing(
     per : {"band", "set", "image", "image-band"}
         Scope of the mean and standard deviation: each band of the training set, the whole set,
         each image, or each band of each image. Principal components require ``"band"``.
+    unit : str, optional
+        Unit of the images, for the stretch ``"auto"``.
 
     Returns
     -------
@@ -70,7 +74,7 @@ def fit_preprocessing(
         If an option is unknown or does not fit the others, or the images cannot be scaled.
     """
     if stretch == "auto":
-        stretch = "asinh" if np.all(sky_noise(images) > 0) else "linear"
+        stretch = "asinh" if unit != "display" and np.all(sky_noise(images) > 0) else "linear"
     layers = _layers(stretch, scaling, per)
     inputs = keras.Input(images.shape[1:], name="image", dtype="float32")
     outputs: Any = inputs

@@ -87,3 +87,12 @@ def test_bright_pixels_survive_half_precision(stretch):
     assert np.all(np.isfinite(out))
     reference = fit_preprocessing(images, stretch=stretch).predict(images, verbose=0)
     assert np.array_equal(out, reference)
+
+
+@pytest.mark.parametrize(
+    ("unit", "first"), [("display", "standardize"), ("nJy", "asinhstretch"), (None, "asinhstretch")]
+)
+def test_pictures_are_not_stretched_a_second_time(unit, first):
+    model = fit_preprocessing(mixed(), stretch="auto", unit=unit)
+    assert model.layers[1].name == first
+    assert fit_preprocessing(mixed(), stretch="asinh", unit=unit).layers[1].name == "asinhstretch"
