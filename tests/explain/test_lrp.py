@@ -91,6 +91,32 @@ def test_with_relus_and_without_gamma_it_is_input_times_gradient(build):
     assert not np.allclose(LRP()(network, IMAGES, TARGET), expected, rtol=0.05)
 
 
+@pytest.mark.parametrize(
+    "scaled",
+    [
+        lambda x: x / 4.0,
+        lambda x: 0.25 * x,
+        lambda x: keras.ops.divide(x, np.full(SHAPE[-1], 4.0, "float32")),
+    ],
+)
+def test_an_operation_with_numbers_is_as_the_layer_that_does_the_same(scaled):
+    """Elementwise functions pass the relevance on unchanged."""
+
+    def made(step):
+        inputs = keras.Input(SHAPE)
+        x = keras.ops.arcsinh(step(inputs))
+        x = keras.layers.Conv2D(4, 3, activation="relu", use_bias=False)(x)
+        x = keras.layers.GlobalAveragePooling2D()(x)
+        return keras.Model(inputs, keras.layers.Dense(3, use_bias=False)(x))
+
+    one, other = builds.settle(made(scaled)), made(keras.layers.Rescaling(0.25))
+    other.set_weights(one.get_weights())
+    found = LRP()(one, IMAGES, TARGET)
+    np.testing.assert_allclose(found, LRP()(other, IMAGES, TARGET), rtol=1e-4, atol=1e-6)
+    scores = np.asarray(one(IMAGES)) @ TARGET.weights
+    np.testing.assert_allclose(found.sum((1, 2, 3), dtype=float), scores, rtol=1e-3, atol=1e-4)
+
+
 def test_other_layers_are_refused_by_their_name():
     inputs = keras.Input(SHAPE)
     x = keras.layers.Conv2DTranspose(2, 3, name="wider")(inputs)

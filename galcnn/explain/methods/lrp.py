@@ -54,6 +54,22 @@ _ELEMENTWISE = (
 )
 
 
+#: Operations of Keras that do so with one tensor and numbers.
+_OPERATIONS = (
+    "Abs",
+    "Add",
+    "Arcsinh",
+    "Divide",
+    "Log1p",
+    "Multiply",
+    "Negative",
+    "Sqrt",
+    "Square",
+    "Subtract",
+)
+_OPERATIONS += ("Tanh", "TrueDivide")
+
+
 @dataclass(frozen=True)
 class LRP:
     """Layer-wise relevance propagation: the target's value is passed back, in shares of each layer's inputs.
@@ -155,6 +171,8 @@ class _Propagation:
             if self._folded_into(name):
                 return args[0]
             return self._passed(args[0], tf.cast(layer(*args, **kwargs), self.dtype))
+        if (only := _changed_by_itself(layer, args)) is not None:
+            return self._passed(only, tf.cast(layer(*args, **kwargs), self.dtype))
         raise ValueError(
             message(
                 "a network of Dense and (depthwise) convolution layers, batch normalisation, activations, "
@@ -344,6 +362,14 @@ def _is_sum(layer: Any, args: tuple[Any, ...]) -> bool:
     """Return True for the sum of two tensors that is written as x + y."""
     own = type(layer).__module__ == "keras.src.ops.numpy" and type(layer).__name__ == "Add"
     return own and all(keras.ops.is_tensor(one) for one in args)
+
+
+def _changed_by_itself(layer: Any, args: tuple[Any, ...]) -> Any:
+    """Return the tensor of which an operation such as x / 255 changes each number by itself, or None."""
+    tensors = [one for one in args if keras.ops.is_tensor(one)]
+    own = type(layer).__module__ == "keras.src.ops.numpy" and type(layer).__name__ in _OPERATIONS
+    wide = any(np.ndim(one) > 1 for one in args if not keras.ops.is_tensor(one))  # may make x larger
+    return tensors[0] if own and len(tensors) == 1 and not wide else None
 
 
 def _activation(layer: Any) -> str:
