@@ -121,13 +121,13 @@ class Kind:
 
 
 KINDS = {
-    "Sequential": Kind(lambda: sequential(*end()), quick=True),
+    "Sequential": Kind(lambda: sequential(*end())),
     "Functional": Kind(functional, quick=True),
     "subclassed": Kind(subclassed),
     "nested, with Rescaling": Kind(nested),
     "Sequential, saved as .h5": Kind(lambda: sequential(*end()), suffix="h5", quick=True),
     "Functional, saved as .h5": Kind(functional, suffix="h5"),
-    "softmax at the end": Kind(lambda: functional("softmax"), quick=True),
+    "softmax at the end": Kind(lambda: functional("softmax")),
     "one logit, two classes": Kind(lambda: sequential(*end(1))),
     "one sigmoid, two classes": Kind(lambda: sequential(*end(1, "sigmoid"))),
     "uint8 images": Kind(lambda: sequential(*end(), dtype="uint8"), pictures=True),
@@ -262,7 +262,7 @@ def cell(error, errors, pages):
         return reason if error["expected"] else f"FAILED: {error['message']}"
     lines = errors.splitlines()
     without = [text.removeprefix("without ").split(":")[0] for text in lines if text.startswith("without ")]
-    without += [f"{pages} pages"] if pages else []
+    without += [f"{pages} page{'s' if pages > 1 else ''}"] if pages else []
     return f"yes, without {', '.join(without)}" if without else "yes"
 
 
