@@ -55,19 +55,9 @@ _ELEMENTWISE = (
 
 
 #: Operations of Keras that do so with one tensor and numbers.
-_OPERATIONS = (
-    "Abs",
-    "Add",
-    "Arcsinh",
-    "Divide",
-    "Log1p",
-    "Multiply",
-    "Negative",
-    "Sqrt",
-    "Square",
-    "Subtract",
+_OPERATIONS = frozenset(
+    "Abs Add Arcsinh Divide Log1p Multiply Negative Sqrt Square Subtract Tanh TrueDivide".split()
 )
-_OPERATIONS += ("Tanh", "TrueDivide")
 
 
 @dataclass(frozen=True)
