@@ -56,7 +56,20 @@ _ELEMENTWISE = (
 
 #: Operations of Keras that do so with one tensor and numbers.
 _OPERATIONS = frozenset(
-    "Abs Add Arcsinh Divide Log1p Multiply Negative Sqrt Square Subtract Tanh TrueDivide".split()
+    [
+        "Abs",
+        "Add",
+        "Arcsinh",
+        "Divide",
+        "Log1p",
+        "Multiply",
+        "Negative",
+        "Sqrt",
+        "Square",
+        "Subtract",
+        "Tanh",
+        "TrueDivide",
+    ]
 )
 
 
