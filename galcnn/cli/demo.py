@@ -20,7 +20,7 @@ from galcnn.cli import options
 @options.device
 @options.quiet
 def command(out: str, overwrite: bool, number: int, epochs: int, seed: int, device: str, quiet: bool) -> None:
-    """Simulate, train, classify and explain, in a few minutes; first with a model that ships.
+    """Simulate, train, classify and explain, in a few minutes.
 
     \b
     galcnn demo

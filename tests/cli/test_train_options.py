@@ -54,7 +54,6 @@ def value_of(experiment, key):
         ("--set training.global_clipnorm=0.5", "training.global_clipnorm", 0.5),
         ("--set training.tolerance=1e-4", "training.tolerance", 1e-4),
         ("--set training.patience=3", "training.patience", 3),
-        ("--set training.patience=none", "training.patience", None),
         ("--set training.balance=sampling", "training.balance", "sampling"),
         ("--set training.label_smoothing=0.1", "training.label_smoothing", 0.1),
         ("--set training.augmentation.flips=false", "training.augmentation.flips", False),
@@ -110,6 +109,8 @@ def test_options_win_over_the_file_and_leave_the_rest_of_it():
 def test_the_last_option_wins():
     assert experiment_of(["--epochs", "3", "--set", "training.epochs=4"]).training.epochs == 4
     assert experiment_of(["--set", "training.epochs=4", "--epochs", "3"]).training.epochs == 3
+    unset = ["--set", "training.patience=3", "--set", "training.patience=none"]
+    assert experiment_of(unset).training.patience is None
 
 
 def test_part_of_a_section_is_replaced():
