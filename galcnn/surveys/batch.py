@@ -495,16 +495,17 @@ def run(
 ) -> Generator[Result, None, None]:
     """Call `ask` for `jobs` items at once and `settle` for each answer or error, as they arrive.
 
-    Nothing is asked any more once `enough`, called with each answer or error in turn, returns True.
+    Once `enough`, called with each answer or error in turn, returns True, nothing is asked any more, and
+    answers that are still awaited are given up.
     """
     results: queue.SimpleQueue[Future[list[Result]]] = queue.SimpleQueue()
-    stopped, last, judging = threading.Event(), threading.Event(), threading.Lock()
+    stopped, judging = threading.Event(), threading.Lock()
     asking, waiting = threading.Semaphore(jobs), deque(items)
 
     def work() -> list[Result]:
         answer: Found | Exception
         with asking:
-            if stopped.is_set() or last.is_set():
+            if stopped.is_set():
                 return []
             item = waiting.popleft()  # here, so that items are asked in their order
             try:
@@ -512,10 +513,10 @@ def run(
             except Exception as error:  # noqa: BLE001  code of a plugin: its error concerns one object only
                 answer = error
             with judging:
-                if last.is_set() or stopped.is_set():
+                if stopped.is_set():
                     return []
                 if enough(answer):
-                    last.set()
+                    stopped.set()
         try:
             result = settle(item, answer)
         except BaseException:

@@ -71,6 +71,22 @@ def test_a_late_job_may_be_enough():
     assert jobs[1].settled == []
 
 
+def test_answers_that_are_awaited_are_given_up_after_enough():
+    """A service that is down may also hang: nothing waits for its time limit."""
+    jobs = [Job("slow", 3.0), Job("enough")]
+    answered = []
+
+    def ask(job):
+        answered.append(Job.ask(job))
+        return job.answer
+
+    assert list(run(jobs, ask, Job.settle, jobs=2, time_limit=60, enough=lambda one: one == "enough")) == [
+        "enough"
+    ]
+    assert answered == ["enough"]
+    assert jobs[0].settled == []
+
+
 def test_an_error_of_settling_ends_the_run():
     jobs = [Job("full disk"), *(Job(i, 0.05) for i in range(20))]
     with pytest.raises(OSError, match="full"):
