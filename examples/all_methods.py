@@ -14,13 +14,13 @@ taken. One orientation is explained; the average over eight takes eight times as
 """
 
 import sys
-from itertools import zip_longest
 
 from galcnn import load_model
 from galcnn.dataset import InputFiles
 from galcnn.experiment import galaxies_of
 from galcnn.explain import explainers_by_name
 from galcnn.pipeline import ExplainSettings, explain_files, working_methods
+from galcnn.pipeline.atlas.subject import in_turn
 from galcnn.viewers import explanation_figure, save_figure
 
 NUMBER, KINDS = 6, ("features", "amount", "slope")
@@ -31,8 +31,7 @@ def main(model: str, table: str, picture: str, split: str = "all") -> None:
     catalog = galaxies_of(trained.card, table, split=split, labelled=True)
     labels = catalog.labels
     queues = [[row for row, label in enumerate(labels) if label == name] for name in trained.classes]
-    rows = [row for turn in zip_longest(*queues) for row in turn if row is not None][:NUMBER]
-    chosen = catalog.select(rows)
+    chosen = catalog.select(in_turn(queues)[:NUMBER])
     files = InputFiles.of(chosen, fit=True)
     explainers = sorted(explainers_by_name(["all"]), key=lambda one: KINDS.index(one.kind))
     every = ExplainSettings(tuple(explainers))

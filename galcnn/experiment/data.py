@@ -24,6 +24,7 @@ from galcnn.experiment.settings import DataSettings, Experiment
 from galcnn.experiment.starting import check_parent, inputs_of, start_from
 from galcnn.model import Card, InputSpec, NetworkSettings, assemble, build_network, fit_preprocessing
 from galcnn.model.pretrained import Parent, resolve
+from galcnn.model.weights import give_weights
 from galcnn.photometry import DISPLAY
 from galcnn.training import make_optimizer
 from galcnn.training.augmentation import is_chiral
@@ -119,7 +120,7 @@ class ExperimentData:
     def averaged(self, model: keras.Model) -> keras.Model:
         """Return a trained model for prediction: of a single device, averaging all its orientations."""
         made = self.new_model(averaged=True)
-        made.set_weights(model.get_weights())
+        give_weights(made, model)
         return made
 
 

@@ -23,6 +23,7 @@ from galcnn.model.orientations import orientations_of, with_orientations
 from galcnn.model.preprocessing.fitting import linear_scaling
 from galcnn.model.preprocessing.stretch import AsinhStretch, LuptonStretch
 from galcnn.model.pretrained import Bands, Parent, started
+from galcnn.model.weights import give_weights
 from galcnn.photometry import DISPLAY
 from galcnn.training.fine_tuning import layers_of
 
@@ -116,7 +117,7 @@ def preprocessing_of(parent: Parent, experiment: Experiment, training: Dataset) 
                 )
             )
         copy = keras.models.clone_model(trained.preprocessing)
-        copy.set_weights(trained.preprocessing.get_weights())
+        give_weights(copy, trained.preprocessing)
         return copy, "the parent's"
     if trained is not None and given == default:
         settings = trained.card.settings.get("data", {})

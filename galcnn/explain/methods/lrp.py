@@ -52,25 +52,11 @@ _ELEMENTWISE = (
     keras.layers.ReLU,
     keras.layers.Rescaling,
 )
-
-
 #: Operations of Keras that do so with one tensor and numbers.
-_OPERATIONS = frozenset(
-    [
-        "Abs",
-        "Add",
-        "Arcsinh",
-        "Divide",
-        "Log1p",
-        "Multiply",
-        "Negative",
-        "Sqrt",
-        "Square",
-        "Subtract",
-        "Tanh",
-        "TrueDivide",
-    ]
-)
+_OPERATIONS = (
+    "Abs", "Add", "Arcsinh", "Divide", "Log1p", "Multiply", "Negative", "Sqrt", "Square", "Subtract", "Tanh",
+    "TrueDivide",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -361,18 +347,22 @@ def _is_relu(layer: Any) -> bool:
     return type(layer).__module__ == "keras.src.ops.nn" and type(layer).__name__ == "Relu"
 
 
+def _operation(layer: Any) -> str:
+    """Return the name of an operation such as x + y, or nothing for a layer."""
+    kind = type(layer)
+    return kind.__name__ if kind.__module__ == "keras.src.ops.numpy" else ""
+
+
 def _is_sum(layer: Any, args: tuple[Any, ...]) -> bool:
     """Return True for the sum of two tensors that is written as x + y."""
-    own = type(layer).__module__ == "keras.src.ops.numpy" and type(layer).__name__ == "Add"
-    return own and all(keras.ops.is_tensor(one) for one in args)
+    return _operation(layer) == "Add" and all(keras.ops.is_tensor(one) for one in args)
 
 
 def _changed_by_itself(layer: Any, args: tuple[Any, ...]) -> Any:
     """Return the tensor of which an operation such as x / 255 changes each number by itself, or None."""
     tensors = [one for one in args if keras.ops.is_tensor(one)]
-    own = type(layer).__module__ == "keras.src.ops.numpy" and type(layer).__name__ in _OPERATIONS
     wide = any(np.ndim(one) > 1 for one in args if not keras.ops.is_tensor(one))  # may make x larger
-    return tensors[0] if own and len(tensors) == 1 and not wide else None
+    return tensors[0] if _operation(layer) in _OPERATIONS and len(tensors) == 1 and not wide else None
 
 
 def _activation(layer: Any) -> str:
