@@ -30,13 +30,16 @@ def command(out: str, overwrite: bool, number: int, epochs: int, seed: int, devi
 
     options.check_folder(out, overwrite=overwrite)
     load_tensorflow(device=device)
-    from galcnn.pipeline import DemoSettings, run_demo, show_ready_model
+    from galcnn.pipeline import DemoSettings, run_demo
 
     settings = DemoSettings(number=number, epochs=epochs, seed=seed)
     progress = options.progress(quiet)
-    click.echo(show_ready_model(out, settings=settings, progress=progress, overwrite=overwrite))
-    click.echo(f"Maps: {out}/ready.png. Now a model of its own is trained.\n")
-    click.echo(run_demo(out, settings=settings, progress=progress, overwrite=overwrite))
+
+    def ready(answers: str) -> None:
+        click.echo(answers)
+        click.echo(f"Maps: {out}/ready.png. Now a model of its own is trained.\n")
+
+    click.echo(run_demo(out, settings=settings, progress=progress, overwrite=overwrite, ready=ready))
     for what, where in (
         ("the model that ships", f"{out}/ready.png"),
         ("the survey, with truth", f"{out}/catalog.ecsv, {out}/cutouts/"),

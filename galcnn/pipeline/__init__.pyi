@@ -8,7 +8,6 @@ from .concepts import ConceptSettings as ConceptSettings
 from .concepts import concept_table as concept_table
 from .demo import DemoSettings as DemoSettings
 from .demo import run_demo as run_demo
-from .demo import show_ready_model as show_ready_model
 from .dreams import dream_files as dream_files
 from .embedding import embed_catalog as embed_catalog
 from .explanations import ExplainSettings as ExplainSettings
@@ -91,7 +90,6 @@ __all__ = [
     "robustness_curve",
     "run_catalog",
     "run_demo",
-    "show_ready_model",
     "run_one",
     "run_tasks",
     "rows_sheet",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,45 +62,13 @@ class DemoSettings:
     jobs: int = 2
 
 
-def show_ready_model(
-    folder: str | os.PathLike[str],
-    *,
-    settings: DemoSettings | None = None,
-    progress: Progress = silent,
-    overwrite: bool = False,
-) -> str:
-    """Simulate the new galaxies of the demo, and classify and explain some by the model that ships.
-
-    Parameters
-    ----------
-    folder : path-like
-        Folder of the demo, for ``new/`` and ``ready.png``.
-    settings : DemoSettings, optional
-        Size of the demo; the defaults if not given.
-    progress : galcnn._runtime.progress.Progress
-        Progress display of each step.
-    overwrite : bool
-        If True, simulate the galaxies again.
-
-    Returns
-    -------
-    str
-        Table of the galaxies in Markdown: true class, predicted class and probability.
-    """
-    chosen, out = settings or DemoSettings(), Path(folder)
-    new = _new_galaxies(chosen, out, progress, overwrite)
-    stacks = _explain(load_model("simulated"), new, chosen.explained, out, progress)
-    _draw(stacks, new, out / "ready.png")
-    lines = ["The model `simulated`, which ships with galcnn, on galaxies that it has not seen:", ""]
-    return "\n".join([*lines, *_answers_table(stacks, new)]) + "\n"
-
-
 def run_demo(
     folder: str | os.PathLike[str],
     *,
     settings: DemoSettings | None = None,
     progress: Progress = silent,
     overwrite: bool = False,
+    ready: Callable[[str], None] | None = None,
 ) -> str:
     """Simulate galaxies, train and score a model, classify and explain new galaxies, and write all results.
 
@@ -115,6 +83,9 @@ def run_demo(
         Progress display of each step.
     overwrite : bool
         If True, discard earlier simulations and models in the folder and start again.
+    ready : callable, optional
+        If given, the model `simulated`, which ships, first classifies and explains some of the new galaxies
+        (``ready.png``), and this function gets its answers as a table in Markdown.
 
     Returns
     -------
@@ -124,6 +95,14 @@ def run_demo(
     chosen = settings or DemoSettings()
     out, seed = Path(folder), chosen.seed
     clock = _Clock()
+    new = _new_galaxies(chosen, out, progress, overwrite)
+    clock.lap("simulate new galaxies")
+    if ready is not None:
+        stacks = _explain(load_model("simulated"), new, chosen.explained, out, progress)
+        _draw(stacks, new, out / "ready.png")
+        title = "The model `simulated`, which ships with galcnn, on galaxies that it has not seen:"
+        ready("\n".join([title, "", *_answers_table(stacks, new)]) + "\n")
+        clock.lap("show the ready model")
     survey = simulate_catalog(chosen.number, seed=seed)
     write_survey(
         survey,
@@ -148,7 +127,6 @@ def run_demo(
     )
     trained = train(experiment, out / "model", progress=progress, overwrite=overwrite)
     clock.lap("train and score")
-    new = _new_galaxies(chosen, out, progress, overwrite)
     table = classify(trained, new, InputFiles(_paths(new, out)), progress=progress)
     table.add_column(new.labels, name="true_class", index=2)
     write_table(table, out / "results.ecsv")
