@@ -95,14 +95,6 @@ def run_demo(
     chosen = settings or DemoSettings()
     out, seed = Path(folder), chosen.seed
     clock = _Clock()
-    new = _new_galaxies(chosen, out, progress, overwrite)
-    clock.lap("simulate new galaxies")
-    if ready is not None:
-        stacks = _explain(load_model("simulated"), new, chosen.explained, out, progress)
-        _draw(stacks, new, out / "ready.png")
-        title = "The model `simulated`, which ships with galcnn, on galaxies that it has not seen:"
-        ready("\n".join([title, "", *_answers_table(stacks, new)]) + "\n")
-        clock.lap("show the ready model")
     survey = simulate_catalog(chosen.number, seed=seed)
     write_survey(
         survey,
@@ -112,7 +104,14 @@ def run_demo(
         progress=progress,
         overwrite=overwrite,
     )
+    new = _new_galaxies(chosen, out, progress, overwrite)
     clock.lap("simulate")
+    if ready is not None:
+        stacks = _explain(load_model("simulated"), new, chosen.explained, out, progress)
+        _draw(stacks, new, out / "ready.png")
+        title = "The model `simulated`, which ships with galcnn, on galaxies that it has not seen:"
+        ready("\n".join([title, "", *_answers_table(stacks, new)]) + "\n")
+        clock.lap("show the ready model")
     experiment = Experiment(
         DataSettings(str(out / "catalog.ecsv"), survey="galcnn simulated survey", licence="BSD-3-Clause"),
         NetworkSettings(widths=(16, 32, 64, 128), poolings=3, depth=1, stem=0),
